@@ -1,0 +1,12 @@
+//! synflow runs plans of Azure Synapse Analytics pipelines.
+//!
+//! Modules in reading order. The upper half is pure: no clock, no disk, no network, no async; the
+//! lower half acts. `tests/it/tidy.rs` holds the table of who may name whom.
+//!
+//! ```text
+//! text --plan--> Plan --graph--> PlanGraph --flow--> Decision        pure
+//! ------------------------------------------------------------------------
+//! driver: Decision --synapse--> Event --journal--> Flow --report--> screen
+//! ```
+
+pub mod time;

@@ -10,3 +10,7 @@
 //! ```
 
 pub mod time;
+
+pub mod plan;
+
+pub mod graph;

@@ -1,0 +1,402 @@
+//! The rules of the plan language: a tree of YAML becomes a [`Plan`], or every reason why not.
+//!
+//! This file holds the order of the check; [`super::workspaces`], [`super::inputs`] and
+//! [`super::steps`] hold the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::code::Code;
+use super::diagnostic::{self, Diagnostic};
+use super::reader::{Fields, Reader};
+use super::shape::{MAX_PARALLEL_MAX, PLAN};
+use super::source::{Entry, Node, Source, Yaml};
+use super::steps::{Around, STEPS_MAX};
+use super::template::{Known, StepFacts};
+use super::{Given, Loaded, Plan, Step, StepId, StepIndex, inputs, steps, workspaces};
+
+/// How many runs of a plan may be under way if it does not say.
+const MAX_PARALLEL: usize = 20;
+/// The longest plan name, in characters.
+const NAME_CHARS_MAX: usize = 200;
+/// The version of the plan language.
+const VERSION: u64 = 1;
+
+/// Checks a plan. Gives every finding if one of them is an error.
+pub(super) fn check(source: Source<'_>, given: &Given) -> Result<Loaded, Vec<Diagnostic>> {
+    let Source { text, root, findings } = source;
+    let mut reader = Reader::new(text, findings);
+    let plan = read(&mut reader, &root, given);
+    let mut findings = reader.findings;
+    diagnostic::sort(&mut findings);
+    match plan {
+        Some(plan) if !findings.iter().any(Diagnostic::is_error) => Ok(Loaded { plan, notes: findings }),
+        _ => Err(findings),
+    }
+}
+
+fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
+    let top = reader.fields(root, "the plan", &PLAN, root.span())?;
+    version(reader, top);
+    let name = name(reader, top);
+    let description = top.get("description").and_then(|node| reader.text(node, "`description`"));
+    let workspaces = workspaces::read(reader, top, root.span());
+    let max_parallel = top
+        .get("max_parallel")
+        .and_then(|node| reader.whole(node, "`max_parallel`", 1, MAX_PARALLEL_MAX))
+        .map_or(MAX_PARALLEL, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+
+    let mut env = BTreeSet::new();
+    let mut known = Known::new(name.unwrap_or_default(), &given.env, given.inputs_required);
+    inputs::read(reader, top.get("inputs"), given, &mut known, &mut env);
+    let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces);
+
+    let entries = step_entries(reader, top);
+    let text = reader.text;
+    let positions: BTreeMap<&str, StepIndex> = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(n, entry)| Some((entry.key.key_text(text)?, StepIndex(n))))
+        .collect();
+    known.expect_flow(positions.keys().map(|id| (StepId::new(id), trial_facts())).collect());
+    let around =
+        Around { workspaces: &workspaces, defaults: &defaults, positions: &positions, known: &known };
+    let steps: Vec<Step> = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(n, entry)| steps::read(reader, entry, StepIndex(n), &around, &mut env))
+        .collect();
+
+    let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
+    Some(Plan {
+        name: name?.to_owned(),
+        description: description.map(str::to_owned),
+        env: env.iter().filter_map(value).collect(),
+        inputs: known.scope.inputs,
+        workspaces,
+        max_parallel,
+        steps,
+    })
+}
+
+/// Returns what a template is tried with in place of a step that has run.
+fn trial_facts() -> StepFacts {
+    StepFacts {
+        outcome: "succeeded".to_owned(),
+        run_id: Some("00000000-0000-4000-8000-000000000000".to_owned()),
+    }
+}
+
+fn version(reader: &mut Reader<'_>, top: Fields<'_>) {
+    let Some(node) = top.get("version") else { return };
+    match &node.value {
+        Yaml::Number(number) if number.as_u64() == Some(VERSION) => {}
+        Yaml::Number(number) => {
+            let message = format!("version {number} of the plan language is not known");
+            reader
+                .report(Diagnostic::at(Code::WrongVersion, node.span(), message).help("write `version: 1`"));
+        }
+        _ => {
+            reader.wrong_type::<()>(node, "`version`", "a number", "write `version: 1`, without quotes");
+        }
+    }
+}
+
+fn name<'n, 'a: 'n>(reader: &mut Reader<'a>, top: Fields<'n>) -> Option<&'n str> {
+    let node = top.get("name")?;
+    let name = reader.words(node, "`name`")?;
+    let reason = if name.chars().count() > NAME_CHARS_MAX {
+        format!("`name` is longer than {NAME_CHARS_MAX} characters")
+    } else if name.chars().any(char::is_control) {
+        "`name` holds a line break or another control character".to_owned()
+    } else if name.contains("{{") {
+        "`name` cannot be a template: it must be the same in every flow".to_owned()
+    } else {
+        return Some(name);
+    };
+    reader.report(
+        Diagnostic::at(Code::BadName, node.span(), reason).help("write a short plain text: `nightly-sales`"),
+    );
+    None
+}
+
+/// Returns the entries of `steps` after checking their ids and number.
+fn step_entries<'n>(reader: &mut Reader<'_>, top: Fields<'n>) -> &'n [Entry] {
+    let Some(Entry { key, value }) = top.entry("steps") else { return &[] };
+    if let Yaml::List(_) = value.value {
+        let help = "write a map: each step's id, a colon, and its keys below";
+        reader.wrong_type::<()>(value, "`steps`", "a map", help);
+        return &[];
+    }
+    let empty = || {
+        Diagnostic::at(Code::EmptyCollection, key.span(), "the plan has no steps")
+            .help("add one below `steps:`, for example `load: { pipeline: pl_load }`")
+    };
+    if matches!(value.value, Yaml::Null) {
+        reader.report(empty());
+        return &[];
+    }
+    let Some(entries) = reader.map(value, "`steps`") else { return &[] };
+    if entries.is_empty() {
+        reader.report(empty());
+    }
+    if entries.len() > STEPS_MAX {
+        let message = format!("the plan has {} steps; {STEPS_MAX} are allowed", entries.len());
+        reader.report(
+            Diagnostic::at(Code::TooManySteps, entries[STEPS_MAX].key.span(), message)
+                .label("this is one too many")
+                .help("split the plan in two"),
+        );
+        return &[];
+    }
+    for Entry { key, .. } in entries {
+        let id = key.key_text(reader.text).unwrap_or_default();
+        steps::check_id(reader, key, id, "a step's id");
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use crate::plan::{
+        Backoff, Condition, Diagnostic, EdgeRule, Given, Loaded, Plan, Scope, Step, StepFacts, StepId, load,
+    };
+    use crate::time::{Delay, Timestamp};
+
+    const HEAD: &str = "version: 1\nname: test\nworkspace: contoso-dw\n";
+
+    fn given() -> Given {
+        Given {
+            now: Timestamp::from_epoch_ms(1_714_644_000_000),
+            env: BTreeMap::from([("REGION".to_owned(), "emea".to_owned())]),
+            inputs_required: true,
+            ..Given::default()
+        }
+    }
+
+    fn accepted(text: &str) -> Plan {
+        load(format!("{HEAD}{text}").as_bytes(), &given()).expect("this is a plan").plan
+    }
+
+    fn step(keys: &str) -> Step {
+        let mut plan = accepted(&format!("steps:\n  up: {{}}\n  it: {{ {keys} }}\n"));
+        plan.steps.pop().expect("there are two steps")
+    }
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        let findings = match load(format!("{HEAD}{text}").as_bytes(), &given()) {
+            Ok(Loaded { notes, .. }) => notes,
+            Err(findings) => findings,
+        };
+        findings.iter().map(|finding: &Diagnostic| finding.code.id()).collect()
+    }
+
+    #[test]
+    fn a_step_has_its_defaults() {
+        let plan = accepted("steps: { load: }");
+        let load = &plan.steps[0];
+        assert_eq!(load.pipeline, "load");
+        assert_eq!(plan.workspaces[load.workspace].endpoint, "https://contoso-dw.dev.azuresynapse.net");
+        assert_eq!(plan.workspaces[0].key, "main");
+        assert_eq!((load.timeout, load.allow_failure, load.retry.max_attempts), (None, false, 1));
+        assert_eq!(plan.max_parallel, 20);
+        assert_eq!((load.place.line, load.place.column), (4, 10));
+    }
+
+    #[test]
+    fn retry_is_laid_over_the_defaults_key_by_key() {
+        let plan = accepted(
+            "defaults: { timeout: 2h, tags: [a], allow_failure: true, retry: { max_attempts: 4, backoff: exponential } }\n\
+             steps:\n  one: { retry: { delay: 5s } }\n  two: { timeout: 1m, tags: [b], allow_failure: false }\n",
+        );
+        let [one, two] = plan.steps.as_slice() else { panic!("there are two steps") };
+        assert_eq!((one.retry.max_attempts, one.retry.backoff), (4, Backoff::Exponential));
+        assert_eq!((one.retry.delay, one.retry.max_delay), (Delay::from_secs(5), Delay::from_secs(600)));
+        assert_eq!((one.timeout, one.allow_failure), (Some(Delay::from_secs(7200)), true));
+        assert_eq!((two.timeout, two.allow_failure), (Some(Delay::from_secs(60)), false));
+        assert_eq!((two.tags.clone(), two.retry.delay), (vec!["b".to_owned()], Delay::from_secs(30)));
+    }
+
+    #[test]
+    fn reads_every_form_of_an_edge() {
+        let check = |depends_on: &str, want: EdgeRule| {
+            let edges = step(&format!("depends_on: {depends_on}")).depends_on;
+            assert_eq!(edges.len(), 1, "{depends_on}");
+            assert_eq!((edges[0].upstream.0, &edges[0].rule), (0, &want), "{depends_on}");
+        };
+        check("up", EdgeRule::Bare);
+        check("[up]", EdgeRule::Bare);
+        check("[{ up: [failed] }]", EdgeRule::AnyOf(vec![Condition::Failed]));
+        check("[{ up: failed }]", EdgeRule::AnyOf(vec![Condition::Failed]));
+        check(
+            "[{ up: [succeeded, failed, skipped, completed] }]",
+            EdgeRule::AnyOf(vec![
+                Condition::Succeeded,
+                Condition::Failed,
+                Condition::Skipped,
+                Condition::Completed,
+            ]),
+        );
+        assert!(step("depends_on: []").depends_on.is_empty());
+    }
+
+    #[test]
+    fn parameters_keep_their_types() {
+        let check = |value: &str, want: Value| {
+            let parameters = step(&format!("depends_on: [up], parameters: {{ p: {value} }}")).parameters;
+            let scope = Scope {
+                plan_name: "test".to_owned(),
+                flow: Some(("7f3a9c".to_owned(), "2024-05-02T10:00:00.000Z".to_owned())),
+                env: BTreeMap::from([("REGION".to_owned(), "emea".to_owned())]),
+                steps: BTreeMap::from([(
+                    StepId::new("up"),
+                    StepFacts { outcome: "failed".to_owned(), run_id: None },
+                )]),
+                ..Scope::default()
+            };
+            assert_eq!(parameters[0].1.render(&scope), Ok(want), "{value}");
+        };
+        check("9007199254740993", json!(9_007_199_254_740_993_i64));
+        check("18446744073709551615", json!(u64::MAX));
+        check("1.10", json!(1.1));
+        check("no", json!("no"));
+        check("[1, [true, null], { a: \"b\" }]", json!([1, [true, null], { "a": "b" }]));
+        check("'{{plan.name}}/{{flow.id}}'", json!("test/7f3a9c"));
+        check("'{{steps.up.outcome}}'", json!("failed"));
+        check("'{{default steps.up.run_id null}}'", json!(null));
+        check("'{{default steps.up.run_id 3}}'", json!(3));
+        check("'{{json plan.name}}'", json!("\"test\""));
+        check("'{{env \"REGION\"}}'", json!("emea"));
+        check("'{{default (env \"NONE\") (env \"REGION\")}}'", json!("emea"));
+        check("'in {{default (env \"NONE\") (env \"REGION\")}}'", json!("in emea"));
+        check("'<{{plan.name}}> & {{{plan.name}}}'", json!("<test> & test"));
+        check("'{{#if (env \"REGION\")}}yes{{else}}no{{/if}}'", json!("yes"));
+        check("'\\{{plan.name}}'", json!("{{plan.name}}"));
+        check("[{ deep: '{{plan.name}}' }, 1]", json!([{ "deep": "test" }, 1]));
+    }
+
+    #[test]
+    fn a_lone_expression_keeps_its_type_and_a_text_does_not() {
+        let plan = accepted(
+            "inputs:\n  n: { type: int, default: 9007199254740993 }\n  l: { type: array, default: [a, 1] }\n\
+             \x20 b: { type: bool, default: true }\n  o: { type: object, default: { k: [x, y] } }\n\
+             steps:\n  it:\n    parameters:\n      a: '{{inputs.n}}'\n      b: '{{inputs.l}}'\n      c: '{{inputs.b}}'\n\
+             \x20     d: 'n={{inputs.n}}'\n      e: 'l={{json inputs.l}}'\n      f: '{{inputs.o.k.[1]}}'\n\
+             \x20     g: '{{#each inputs.l}}{{@index}}{{this}} {{/each}}'\n      h: '{{#each inputs.o.k as |x|}}{{x}}{{@root.inputs.n}}{{/each}}'\n",
+        );
+        let scope = Scope { inputs: plan.inputs.clone(), ..Scope::default() };
+        let values: Vec<Value> = plan.steps[0]
+            .parameters
+            .iter()
+            .map(|(_, value)| value.render(&scope).expect("it has a value"))
+            .collect();
+        let want = json!([
+            9_007_199_254_740_993_i64,
+            ["a", 1],
+            true,
+            "n=9007199254740993",
+            "l=[\"a\",1]",
+            "y",
+            "0a 11 ",
+            "x9007199254740993y9007199254740993",
+        ]);
+        assert_eq!(Value::Array(values), want);
+    }
+
+    #[test]
+    fn a_template_knows_the_steps_it_reads() {
+        let it = step(
+            "depends_on: [up], parameters: { p: ['x', 'is {{#if (default steps.up.run_id \"\")}}y{{/if}}'] }",
+        );
+        let up = StepId::new("up");
+        assert!(it.parameters[0].1.steps().contains(&up));
+        assert_eq!(it.parameters[0].1.place_of(&up).line, 6);
+        assert_eq!(it.parameters[0].1.place_of(&up).column, 69);
+        assert!(step("parameters: { p: 'x' }").parameters[0].1.steps().is_empty());
+    }
+
+    #[test]
+    fn a_missing_value_at_run_time_is_a_sentence() {
+        let check = |value: &str, want: &str| {
+            let parameters = step(&format!("depends_on: [up], parameters: {{ p: {value} }}")).parameters;
+            let scope = Scope {
+                steps: BTreeMap::from([(StepId::new("up"), StepFacts::default())]),
+                ..Scope::default()
+            };
+            assert_eq!(parameters[0].1.render(&scope), Err(want.to_owned()), "{value}");
+        };
+        let want = "`steps.up.run_id` has no value; give one with `{{default steps.up.run_id ...}}`";
+        check("'{{steps.up.run_id}}'", want);
+        check("'run {{steps.up.run_id}}'", want);
+        check("'{{json steps.up.run_id}}'", want);
+        check("'run {{json steps.up.run_id}}'", want);
+    }
+
+    #[test]
+    fn finds_what_is_wrong_in_templates() {
+        let check = |value: &str, want: &[&str]| {
+            let text = format!(
+                "inputs: {{ l: {{ type: array, default: [] }} }}\nsteps:\n  up: {{ parameters: {{ p: {value} }} }}\n"
+            );
+            assert_eq!(codes(&text), want, "{value}");
+        };
+        check("'{{inputs.l}}'", &[]);
+        check("'{{inputs}}'", &[]);
+        check("'x{{inputs}}'", &["E0404"]);
+        check("'{{#if inputs.m}}x{{/if}}'", &["E0402"]);
+        check("'{{#each inputs.l}}{{inputs.l}}{{/each}}'", &["E0402"]);
+        check("'{{#each inputs.l}}{{@root.inputs.m}}{{/each}}'", &["E0402"]);
+        check("'{{#each inputs.l}}{{../inputs.m}}{{/each}}'", &["E0402"]);
+        check("'{{../plan.name}}'", &[]);
+        check("'{{this}}'", &["E0402"]);
+        check("'{{@index}}'", &["E0402"]);
+        check("'{{steps.up}}'", &["E0402"]);
+        check("'{{flow}}'", &["E0402"]);
+        check("'{{env REGION}}'", &["E0401"]);
+        check("'{{env}}'", &["E0401"]);
+        check("'{{env.REGION}}'", &["E0402"]);
+        check("'{{env \"NONE\"}}'", &["E0405"]);
+        check("'{{each.value}}'", &["E0203"]);
+        check("'{{secret \"env:X\"}}'", &["E0203"]);
+        check("'{{default inputs.l}}'", &["E0401"]);
+        check("'{{default inputs.m 3}}'", &["E0402"]);
+        check("'{{upper inputs.l}}'", &["E0203"]);
+        check("'{{uper inputs.l}}'", &["E0403"]);
+        check("'{{lookup inputs \"l\"}}'", &["E0403"]);
+        check("'{{log inputs}}'", &["E0403"]);
+        check("'{{#with inputs}}{{l}}{{/with}}'", &["E0408"]);
+        check("'@concat(1)'", &["N0101"]);
+        check("['@concat(1)', '{{inputs.m}}']", &["N0101", "E0402"]);
+    }
+
+    #[test]
+    fn has_limits() {
+        let many: Vec<String> = (0..10_001).map(|n| format!("  s{n}: {{}}\n")).collect();
+        let many = many.concat();
+        assert_eq!(codes(&format!("steps:\n{many}")), ["E0213"]);
+        let large = vec![b'#'; 10 * 1024 * 1024 + 1];
+        let findings = load(&large, &given()).expect_err("this is too large");
+        assert_eq!(findings[0].code.id(), "E0102");
+    }
+
+    #[test]
+    fn says_each_thing_once() {
+        let check = |text: &str, want: &[&str]| assert_eq!(codes(text), want, "{text}");
+        check("steps: { a: { parameters: { p: {{x}} } } }", &["E0106"]);
+        check("steps: [a]", &["E0205"]);
+        check("steps: 3", &["E0205"]);
+        check("steps:", &["E0212"]);
+        check("steps: { a: { workspace: x } }", &["E0215"]);
+        check("steps: { a: { retry: 3 } }", &["E0205"]);
+        check("steps: { a: { timeout: 5 } }", &["E0209"]);
+        check("inputs: 3\nsteps: { a: }", &["E0205"]);
+        check(
+            "inputs: { d: { type: dat } }\nsteps: { a: { parameters: { p: '{{inputs.d}}' } } }",
+            &["E0211"],
+        );
+        check("defaults: 3\nsteps: { a: }", &["E0205"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Every diagnostic code in one table: its name in the code, what the reader sees, what it means.
+//!
+//! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs,
+//! N0xxx notes. A code, once released, keeps its meaning.
+
+macro_rules! codes {
+    ($($name:ident $id:literal $meaning:literal)*) => {
+        /// What kind of problem a diagnostic reports.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Returns the code as the reader sees it: `E0102`.
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)* }
+            }
+
+            /// Returns what the code means, as a fragment of one line.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NotUtf8            "E0101" "the file is not UTF-8"
+    TooLarge           "E0102" "the file is larger than a plan may be"
+    Empty              "E0103" "the file holds no plan"
+    Syntax             "E0104" "the text is not valid YAML"
+    Tab                "E0105" "a tab stands where YAML allows only spaces"
+    UnquotedTemplate   "E0106" "a template is not quoted"
+    DuplicateKey       "E0107" "a key stands twice in one map"
+    SeveralDocuments   "E0108" "the file holds several YAML documents"
+    TooDeep            "E0109" "values are nested too deeply"
+    AliasBomb          "E0110" "anchors and aliases expand to too much"
+    BadAlias           "E0111" "an alias or merge key cannot be resolved"
+    BadKey             "E0112" "a key is not plain text"
+    BadTag             "E0113" "a YAML tag is not supported here"
+
+    UnknownKey         "E0201" "the key is not known here"
+    ForeignKey         "E0202" "the key is another tool's word"
+    LaterKey           "E0203" "the key is not supported by this version yet"
+    MissingKey         "E0204" "a required key is missing"
+    WrongType          "E0205" "the value has the wrong type"
+    WrongVersion       "E0206" "the plan's version is not supported"
+    BadStepId          "E0207" "the text cannot be a step's id"
+    BadName            "E0208" "the text cannot be a name"
+    BadDuration        "E0209" "the text is not a duration"
+    OutOfRange         "E0210" "the number is outside what is allowed"
+    UnknownWord        "E0211" "the word is not one of those allowed"
+    EmptyCollection    "E0212" "a list or map that needs an entry has none"
+    TooManySteps       "E0213" "the plan has more steps than allowed"
+    KeysExclude        "E0214" "two keys exclude each other"
+    UnknownWorkspace   "E0215" "the workspace is not declared"
+    BadEndpoint        "E0216" "the text is not an endpoint that can be used"
+    NoJson             "E0217" "the value cannot be sent as JSON"
+
+    UnknownStep        "E0301" "a step waits for one that does not exist"
+    SelfEdge           "E0302" "a step waits for itself"
+    DuplicateEdge      "E0303" "a step names the same upstream twice"
+    Cycle              "E0304" "steps wait for each other"
+    NotUpstream        "E0305" "a template reads a step that is not upstream"
+
+    TemplateSyntax     "E0401" "the template cannot be read"
+    UnknownName        "E0402" "the template uses a name that is not known"
+    UnknownHelper      "E0403" "the template calls a helper that is not known"
+    ListInText         "E0404" "a list or object stands inside a longer text"
+    UnknownVariable    "E0405" "an environment variable is not set"
+    NameNotHere        "E0406" "the name may not be used in this place"
+    UnknownTemplateStep "E0407" "the template names a step that does not exist"
+    RenderFailed       "E0408" "the template cannot be evaluated"
+    WrongResult        "E0409" "the template gives a value of the wrong type"
+
+    InputMissing       "E0501" "a required input is not given"
+    InputUnknown       "E0502" "a value is given for an input the plan does not declare"
+    InputUnreadable    "E0503" "a value does not fit the input's type"
+
+    LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
+    InputOpen          "N0501" "a required input is not given yet"
+    VariableOpen       "N0502" "an environment variable is not set yet"
+}
+
+impl Code {
+    /// Returns how grave a problem with this code is: its first letter says so.
+    pub const fn severity(self) -> Severity {
+        match self.id().as_bytes()[0] {
+            b'E' => Severity::Error,
+            b'W' => Severity::Warning,
+            _ => Severity::Note,
+        }
+    }
+}
+
+/// How grave a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The plan cannot run.
+    Error,
+    /// The plan can run, but probably not as meant.
+    Warning,
+    /// Something worth knowing.
+    Note,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Severity};
+
+    #[test]
+    fn every_code_is_one_of_a_kind_and_well_formed() {
+        for (n, code) in Code::ALL.iter().enumerate() {
+            let (letter, digits) = code.id().split_at(1);
+            assert!("EWN".contains(letter), "{}", code.id());
+            assert!(digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()), "{}", code.id());
+            assert!(!code.meaning().ends_with('.'), "{}", code.meaning());
+            for other in &Code::ALL[n + 1..] {
+                assert!(code.id() < other.id(), "{} stands before {}", code.id(), other.id());
+            }
+        }
+    }
+
+    #[test]
+    fn the_letter_tells_the_severity() {
+        assert_eq!(Code::NotUtf8.severity(), Severity::Error);
+        assert_eq!(Code::LiteralExpression.severity(), Severity::Note);
+    }
+}

@@ -1,0 +1,249 @@
+//! The plan: a checked YAML document of steps, ready to be linked into a graph.
+//!
+//! [`load`] is the way in: bytes of a file become a [`Plan`] or a list of [`Diagnostic`]s, each with
+//! its place in the text. Everything in a [`Plan`] has been checked; later layers do not check again.
+//! Never reads a file, an environment variable or a clock: the shell hands them over in [`Given`].
+
+mod check;
+mod code;
+mod dates;
+mod diagnostic;
+mod duration;
+mod edges;
+mod inputs;
+mod reader;
+mod render;
+mod shape;
+mod source;
+mod steps;
+mod syntax;
+mod template;
+mod words;
+mod workspaces;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::time::{Delay, Timestamp};
+
+pub use code::{Code, Severity};
+pub use diagnostic::{Diagnostic, Span};
+pub use duration::read as read_duration;
+pub use render::render;
+pub use shape::schema;
+pub use template::{Scope, StepFacts, Template};
+
+/// The name of a step, unique in its plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(Arc<str>);
+
+impl StepId {
+    /// Returns the id with this text. The check decides which texts are allowed.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The position of a step in its plan, in file order from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepIndex(pub usize);
+
+/// A checked plan. Steps stand in file order.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The plan's `name`.
+    pub name: String,
+    /// What the plan is for, if it says.
+    pub description: Option<String>,
+    /// Every declared workspace, in file order; never empty.
+    pub workspaces: Vec<Workspace>,
+    /// The value of every declared input, in file order.
+    pub inputs: Map<String, Value>,
+    /// The environment variables that the templates name, with their values.
+    pub env: BTreeMap<String, String>,
+    /// How many runs of this plan may be under way at once; at least 1.
+    pub max_parallel: usize,
+    /// The steps in file order; never empty.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Returns the position of every step by its id.
+    pub fn index(&self) -> BTreeMap<StepId, StepIndex> {
+        let ids = self.steps.iter().enumerate();
+        ids.map(|(position, step)| (step.id.clone(), StepIndex(position))).collect()
+    }
+}
+
+/// A Synapse workspace as the plan names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// The key below `workspaces`; `main` for the short form.
+    pub key: String,
+    /// The workspace's own name, where the plan gives one or the endpoint tells it.
+    pub name: String,
+    /// The base of every address, without a slash at the end: `https://contoso-dw.dev.azuresynapse.net`.
+    pub endpoint: String,
+    /// The cloud that decides login host and token audience.
+    pub cloud: Cloud,
+}
+
+/// An Azure cloud (protocol 1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// The public cloud.
+    #[default]
+    Public,
+    /// China, operated by 21Vianet.
+    China,
+    /// US Government.
+    UsGovernment,
+}
+
+/// One pipeline with parameters and dependencies.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The step's key below `steps`.
+    pub id: StepId,
+    /// Where the step stands in the file.
+    pub place: Place,
+    /// What the step is for, if it says.
+    pub description: Option<String>,
+    /// The Synapse pipeline to run.
+    pub pipeline: String,
+    /// The position in [`Plan::workspaces`] of the workspace it runs in.
+    pub workspace: usize,
+    /// The parameters in file order: rendered when the step starts.
+    pub parameters: Vec<(String, Template)>,
+    /// What must have ended, and how, before this starts.
+    pub depends_on: Vec<Edge>,
+    /// How long one attempt may take from its accepted start, time in the queue included.
+    pub timeout: Option<Delay>,
+    /// How often and when a failed run is tried again.
+    pub retry: Retry,
+    /// A failure of this step neither fails the flow nor stops what depends on it by a bare edge.
+    pub allow_failure: bool,
+    /// Words to select steps by.
+    pub tags: Vec<String>,
+}
+
+/// One entry of `depends_on`.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The step that must have ended first.
+    pub upstream: StepIndex,
+    /// Which of its outcomes meet the edge.
+    pub rule: EdgeRule,
+    /// Where the entry stands in the file.
+    pub place: Place,
+}
+
+/// Which outcomes of the upstream meet an edge (design 9.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EdgeRule {
+    /// The bare form: all went well, or was allowed not to.
+    Bare,
+    /// At least one of these holds; never empty, no word twice.
+    AnyOf(Vec<Condition>),
+}
+
+/// The service's four dependency conditions, in lower case as the plan writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// The upstream succeeded or warned.
+    Succeeded,
+    /// The upstream failed, timed out or was cancelled.
+    Failed,
+    /// No run of the upstream was made.
+    Skipped,
+    /// The upstream ended with a run, or because its own condition said no.
+    Completed,
+}
+
+/// When a failed attempt is followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How many attempts there are in all; at least 1.
+    pub max_attempts: u32,
+    /// The wait before the second attempt.
+    pub delay: Delay,
+    /// How the wait grows.
+    pub backoff: Backoff,
+    /// The longest wait.
+    pub max_delay: Delay,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 1,
+            delay: Delay::from_secs(30),
+            backoff: Backoff::Fixed,
+            max_delay: Delay::from_secs(600),
+        }
+    }
+}
+
+/// How the wait between attempts grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backoff {
+    /// Always the same wait.
+    Fixed,
+    /// Twice as long after each attempt.
+    Exponential,
+}
+
+/// A place in the plan's text: both count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// What the shell knows and the plan may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The values of `--input`, in the order given; each is read by the input's declared type.
+    pub inputs: Vec<(String, String)>,
+    /// The process's environment, for `env "NAME"`.
+    pub env: BTreeMap<String, String>,
+    /// The current time, for dates such as `yesterday`.
+    pub now: Timestamp,
+    /// False for `validate`, which only notes a required input that is not given.
+    pub inputs_required: bool,
+}
+
+/// A plan that may run, with what the reader should know about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The checked plan.
+    pub plan: Plan,
+    /// Notes and warnings, in the order of the text.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// Reads and checks a plan.
+///
+/// Takes the file's bytes and what the shell knows. Gives every problem found, in the order of the text,
+/// if there is at least one error. Cycles are found later, by [`crate::graph::PlanGraph::link`].
+pub fn load(text: &[u8], given: &Given) -> Result<Loaded, Vec<Diagnostic>> {
+    check::check(source::read(text)?, given)
+}

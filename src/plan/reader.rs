@@ -1,0 +1,309 @@
+//! Reads typed values from the tree and collects every problem on the way.
+//!
+//! A method that finds a value of the wrong type reports it and gives nothing; the caller goes on
+//! with a default, so that one run reports all. Main type: [`Reader`].
+
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Span};
+use super::shape::Shape;
+use super::source::{Entry, Node, Yaml};
+use super::{duration, words};
+use crate::time::Delay;
+
+/// The text of the plan and what was found in it so far.
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
+    pub(super) findings: Vec<Diagnostic>,
+    /// How many more times a wrong step id is compared with all others: that takes its time.
+    comparisons_left: usize,
+}
+
+/// How many wrong step ids get a "did you mean".
+const COMPARISONS_MAX: usize = 50;
+
+/// The entries of a map whose keys have been checked.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'n> {
+    entries: &'n [Entry],
+    text: &'n str,
+}
+
+impl<'n> Fields<'n> {
+    /// Returns the entry of a key.
+    pub(super) fn entry(self, name: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key.key_text(self.text) == Some(name))
+    }
+
+    /// Returns the value of a key.
+    pub(super) fn get(self, name: &str) -> Option<&'n Node> {
+        self.entry(name).map(|entry| &entry.value)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Returns a reader of this text that begins with some findings.
+    pub(super) fn new(text: &'a str, findings: Vec<Diagnostic>) -> Self {
+        Self { text, findings, comparisons_left: COMPARISONS_MAX }
+    }
+
+    /// Returns the step whose id is most like a wrong one, for the first mistakes of a plan.
+    pub(super) fn nearest_step<'s>(
+        &mut self,
+        id: &str,
+        ids: impl Iterator<Item = &'s str>,
+    ) -> Option<&'s str> {
+        self.comparisons_left = self.comparisons_left.checked_sub(1)?;
+        words::nearest(id, ids)
+    }
+
+    pub(super) fn report(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    /// Returns the entries of a map. `what` names it in a message, for example "`inputs`".
+    pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
+        match &node.value {
+            Yaml::Map(entries) => Some(entries),
+            _ => self.wrong_type(
+                node,
+                what,
+                "a map",
+                "write one `key: value` line for each entry below it, two spaces further in",
+            ),
+        }
+    }
+
+    /// Returns the items of a list.
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Yaml::List(items) => Some(items),
+            _ => {
+                self.wrong_type(node, what, "a list", "write it as `[a, b]`, or one `- ` line for each item")
+            }
+        }
+    }
+
+    /// Returns a text; a number is taken as it is spelled.
+    pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str>
+    where
+        'a: 'n,
+    {
+        match &node.value {
+            Yaml::Text(text) => Some(text),
+            Yaml::Number(_) => Some(node.spelling(self.text)),
+            Yaml::Bool(_) => {
+                let help = format!("quote it: \"{}\"", node.spelling(self.text));
+                self.wrong_type(node, what, "a text", &help)
+            }
+            _ => self.wrong_type(
+                node,
+                what,
+                "a text",
+                "write a text; quote it if it holds `: `, `#`, `[` or `{`",
+            ),
+        }
+    }
+
+    /// Returns a text that is not empty.
+    pub(super) fn words<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str>
+    where
+        'a: 'n,
+    {
+        let text = self.text(node, what)?;
+        if text.trim().is_empty() {
+            let message = format!("{what} is empty");
+            self.report(
+                Diagnostic::at(Code::BadName, node.span(), message).help("write a text, or leave it out"),
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Returns a truth value.
+    pub(super) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.value {
+            Yaml::Bool(value) => Some(*value),
+            Yaml::Text(text) => {
+                let meant = match text.to_lowercase().as_str() {
+                    "yes" | "on" | "y" | "true" | "1" => "write `true` without quotes",
+                    "no" | "off" | "n" | "false" | "0" => "write `false` without quotes",
+                    _ => "write `true` or `false`",
+                };
+                self.wrong_type(node, what, "`true` or `false`", meant)
+            }
+            _ => self.wrong_type(node, what, "`true` or `false`", "write `true` or `false`"),
+        }
+    }
+
+    /// Returns a whole number within limits.
+    pub(super) fn whole(&mut self, node: &Node, what: &str, min: u64, max: u64) -> Option<u64> {
+        let Yaml::Number(number) = &node.value else {
+            let help = format!("write a number from {min} to {max}, without quotes");
+            return self.wrong_type(node, what, "a whole number", &help);
+        };
+        if let Some(number) = number.as_u64().filter(|number| (min..=max).contains(number)) {
+            return Some(number);
+        }
+        let message = format!("{what} cannot be {number}");
+        let help = format!("write a whole number from {min} to {max}");
+        self.report(Diagnostic::at(Code::OutOfRange, node.span(), message).help(help));
+        None
+    }
+
+    /// Returns a duration.
+    pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Delay> {
+        const FORMS: &str = "durations are written like `30s`, `10m`, `2h30m` or `500ms`";
+        match &node.value {
+            Yaml::Text(text) => match duration::read(text) {
+                Ok(delay) => Some(delay),
+                Err(reason) => {
+                    let message = format!("{what} is no duration: {reason}");
+                    self.report(Diagnostic::at(Code::BadDuration, node.span(), message).help(FORMS));
+                    None
+                }
+            },
+            Yaml::Number(number) => {
+                let message = format!("{what} has no unit");
+                self.report(
+                    Diagnostic::at(Code::BadDuration, node.span(), message)
+                        .label("seconds, minutes or hours?")
+                        .help(format!("write `{number}s` for seconds or `{number}m` for minutes")),
+                );
+                None
+            }
+            _ => self.wrong_type(node, what, "a duration", FORMS),
+        }
+    }
+
+    /// Returns the position of a word among those allowed.
+    pub(super) fn word(&mut self, node: &Node, what: &str, allowed: &[&str]) -> Option<usize> {
+        let text = self.text(node, what)?;
+        let found = allowed.iter().position(|word| *word == text);
+        if found.is_none() {
+            let mut finding =
+                Diagnostic::at(Code::UnknownWord, node.span(), format!("{what} cannot be `{text}`"));
+            let near =
+                words::foreign(text, allowed).or_else(|| words::nearest(text, allowed.iter().copied()));
+            if let Some(near) = near {
+                finding = finding.label(format!("did you mean `{near}`?"));
+            }
+            self.report(finding.help(format!("it is one of {}", words::list(allowed.iter().copied(), "or"))));
+        }
+        found
+    }
+
+    /// Checks the keys of a map: unknown ones, other tools' words, missing ones. `owner` is where the
+    /// map's own name stands, for what is missing.
+    pub(super) fn fields<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        shape: &Shape,
+        owner: Span,
+    ) -> Option<Fields<'n>>
+    where
+        'a: 'n,
+    {
+        let entries = self.map(node, what)?;
+        for Entry { key, .. } in entries {
+            let name = key.key_text(self.text).unwrap_or_default();
+            if !shape.keys.contains(&name) {
+                let finding = unknown_key(name, key.span(), shape);
+                self.report(finding);
+            }
+        }
+        let fields = Fields { entries, text: self.text };
+        for name in shape.required {
+            if fields.get(name).is_none() {
+                let message = format!("{what} has no `{name}`");
+                let help = format!("add {}", example(shape, name));
+                self.report(Diagnostic::at(Code::MissingKey, owner, message).help(help));
+            }
+        }
+        Some(fields)
+    }
+
+    /// Reports a value of the wrong type, unless it has been reported before.
+    pub(super) fn wrong_type<T>(&mut self, node: &Node, what: &str, wanted: &str, help: &str) -> Option<T> {
+        if matches!(node.value, Yaml::Broken) {
+            return None;
+        }
+        let found = match &node.value {
+            Yaml::Null => "it is empty".to_owned(),
+            Yaml::List(_) | Yaml::Map(_) => format!("it is {}", node.kind()),
+            _ => format!("it is {} ({})", node.kind(), excerpt(node.spelling(self.text))),
+        };
+        let mut finding =
+            Diagnostic::at(Code::WrongType, node.span(), format!("{what} must be {wanted}")).label(found);
+        if !help.is_empty() {
+            finding = finding.help(help);
+        }
+        self.report(finding);
+        None
+    }
+}
+
+/// Cuts a long value for a message.
+pub(super) fn excerpt(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 40;
+    let line = text.lines().next().unwrap_or_default();
+    let mut short: String = line.chars().take(SHOWN_CHARS_MAX).collect();
+    if short.len() < text.trim_end().len() {
+        short.push_str("...");
+    }
+    short
+}
+
+fn example(shape: &Shape, name: &str) -> &'static str {
+    match (shape.name, name) {
+        ("a plan", "version") => "`version: 1`",
+        ("a plan", "name") => "`name:` and a name, which the journal and `status` show",
+        ("a plan", "steps") => "`steps:` with at least one step below it",
+        ("an input", "type") => "`type:` with one of string, int, float, bool, date, array or object",
+        _ => "it",
+    }
+}
+
+fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
+    let keys = || shape.keys.iter().copied();
+    if shape.later.contains(&name) {
+        return Diagnostic::at(
+            Code::LaterKey,
+            span,
+            format!("`{name}` is not supported by this version of synflow yet"),
+        )
+        .help("remove it, or use a version that has it");
+    }
+    if let Some(right) = words::foreign(name, shape.keys) {
+        let finding = Diagnostic::at(Code::ForeignKey, span, format!("{} has no key `{name}`", shape.name))
+            .label(format!("did you mean `{right}`?"));
+        return match hint(right) {
+            Some(hint) => finding.help(hint),
+            None => finding.help(format!("write `{right}:` instead")),
+        };
+    }
+    if let Some(later) = words::foreign(name, shape.later) {
+        return Diagnostic::at(Code::LaterKey, span, format!("{} has no key `{name}`", shape.name))
+            .help(format!("in synflow this is `{later}`, which this version does not support yet"));
+    }
+    let finding = Diagnostic::at(Code::UnknownKey, span, format!("{} has no key `{name}`", shape.name));
+    match words::nearest(name, keys()) {
+        Some(near) => finding.label(format!("did you mean `{near}`?")),
+        None => finding.help(format!("the keys of {} are {}", shape.name, words::list(keys(), "and"))),
+    }
+}
+
+/// Returns how a key is written whose form differs from what other tools have.
+fn hint(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "depends_on" => "write `depends_on: [step]`, or `depends_on: [{ step: [failed] }]` for a condition",
+        "timeout" => "write `timeout: 2h`: a duration with its unit",
+        "retry" => "write `retry: { max_attempts: 3, delay: 1m }`; the first try counts as an attempt",
+        "max_attempts" => "write `max_attempts: 3`; the first try counts as an attempt",
+        "delay" => "write `delay: 30s`: a duration with its unit",
+        "steps" => "write `steps:` with one key for each step: its id",
+        "allow_failure" => "write `allow_failure: true`",
+        _ => return None,
+    })
+}

@@ -1,0 +1,507 @@
+//! The shapes of a plan as types: the source of the JSON Schema and of the keys the check allows.
+//!
+//! Nothing is ever read into these types; [`super::reader`] reads the tree itself, for better
+//! messages. A test compares the keys of both. Main function: [`schema`].
+#![expect(dead_code, reason = "the fields exist to be described, not to be read")]
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+/// The keys of one kind of map.
+pub(super) struct Shape {
+    /// What the map is, with its article.
+    pub(super) name: &'static str,
+    /// The keys it may have.
+    pub(super) keys: &'static [&'static str],
+    /// The keys it must have.
+    pub(super) required: &'static [&'static str],
+    /// Keys of the language that this version does not have yet.
+    pub(super) later: &'static [&'static str],
+}
+
+/// The keys at the top.
+pub(super) const PLAN: Shape = Shape {
+    name: "a plan",
+    keys: &[
+        "version",
+        "name",
+        "description",
+        "workspace",
+        "workspaces",
+        "inputs",
+        "defaults",
+        "max_parallel",
+        "steps",
+    ],
+    required: &["version", "name", "steps"],
+    later: &[
+        "timezone",
+        "environments",
+        "run_key",
+        "pools",
+        "deadline",
+        "fail_fast",
+        "max_failures",
+        "strict",
+        "on_finish",
+        "on_failure",
+        "on_deadline",
+        "tests",
+    ],
+};
+
+/// The keys of a workspace.
+pub(super) const WORKSPACE: Shape = Shape {
+    name: "a workspace",
+    keys: &["name", "endpoint", "cloud"],
+    required: &[],
+    later: &["tenant", "auth"],
+};
+
+/// The keys of an input.
+pub(super) const INPUT: Shape = Shape {
+    name: "an input",
+    keys: &["type", "default", "description"],
+    required: &["type"],
+    later: &["file", "one_of", "pattern", "min", "max", "secret"],
+};
+
+/// The keys of `defaults`.
+pub(super) const DEFAULTS: Shape = Shape {
+    name: "`defaults`",
+    keys: &["workspace", "timeout", "retry", "allow_failure", "tags"],
+    required: &[],
+    later: &["on_timeout", "if_running", "pool", "strict"],
+};
+
+/// The keys of a step.
+pub(super) const STEP: Shape = Shape {
+    name: "a step",
+    keys: &[
+        "pipeline",
+        "workspace",
+        "parameters",
+        "depends_on",
+        "timeout",
+        "retry",
+        "allow_failure",
+        "tags",
+        "description",
+    ],
+    required: &[],
+    later: &[
+        "finally",
+        "for_each",
+        "matrix",
+        "key",
+        "max_parallel",
+        "when",
+        "outputs",
+        "on_timeout",
+        "if_running",
+        "pool",
+        "priority",
+        "strict",
+    ],
+};
+
+/// The keys of `retry`.
+pub(super) const RETRY: Shape = Shape {
+    name: "`retry`",
+    keys: &["max_attempts", "delay", "backoff", "max_delay"],
+    required: &[],
+    later: &["on", "mode"],
+};
+
+/// The words of `cloud`.
+pub(super) const CLOUDS: [&str; 3] = ["public", "china", "us_government"];
+/// The words of an input's `type`.
+pub(super) const INPUT_TYPES: [&str; 7] = ["string", "int", "float", "bool", "date", "array", "object"];
+/// The words of `backoff`.
+pub(super) const BACKOFFS: [&str; 2] = ["fixed", "exponential"];
+/// The words of a condition in `depends_on`.
+pub(super) const CONDITIONS: [&str; 4] = ["succeeded", "failed", "skipped", "completed"];
+
+/// The most runs of one plan at once.
+pub(super) const MAX_PARALLEL_MAX: u64 = 10_000;
+/// The most attempts of one step.
+pub(super) const MAX_ATTEMPTS_MAX: u64 = 100;
+/// The form of step ids, input names and workspace keys, as the schema has it.
+const ID_PATTERN: &str = r"^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_-]{0,99}$";
+
+/// Returns the JSON Schema of a plan, draft 2020-12.
+pub fn schema() -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PlanShape>();
+    schema.insert("title".to_owned(), "A synflow plan".into());
+    let mut schema = schema.to_value();
+    forbid_null(&mut schema);
+    schema
+}
+
+/// Takes back the `null` that the generator allows for every optional key: a key without a value is
+/// an error.
+fn forbid_null(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    if let Some(Value::Object(properties)) = object.get_mut("properties") {
+        for property in properties.values_mut().filter_map(Value::as_object_mut) {
+            if let Some(Value::Array(types)) = property.get_mut("type") {
+                types.retain(|kind| kind != "null");
+                if let [only] = types.as_slice() {
+                    property["type"] = only.clone();
+                }
+            }
+            let null = serde_json::json!({ "type": "null" });
+            let choices = property.get("anyOf").and_then(Value::as_array);
+            if let Some([Value::Object(only), last]) = choices.map(Vec::as_slice)
+                && *last == null
+            {
+                let only = only.clone();
+                property.remove("anyOf");
+                property.extend(only);
+            }
+        }
+    }
+    object.values_mut().for_each(forbid_null);
+}
+
+/// Synapse pipelines, their parameters and their dependencies: one YAML file in git.
+#[derive(JsonSchema)]
+#[schemars(rename = "plan", deny_unknown_fields)]
+struct PlanShape {
+    /// The version of the plan language. Always 1.
+    version: Version,
+    /// The plan's name: the journal, `status` and reports show it.
+    #[schemars(with = "Name", example = &"nightly-sales")]
+    name: Name,
+    /// What the plan is for.
+    description: Option<Text>,
+    /// The name of the one Synapse workspace that all steps use: `contoso-dw` stands for
+    /// `https://contoso-dw.dev.azuresynapse.net`. For several workspaces, other clouds or other
+    /// addresses write `workspaces`.
+    #[schemars(example = &"contoso-dw")]
+    workspace: Option<WorkspaceName>,
+    /// The Synapse workspaces by the name that steps use for them.
+    #[schemars(
+        example = serde_json::json!({"main": {"name": "contoso-dw"}})
+    )]
+    workspaces: Option<Named<WorkspaceShape>>,
+    /// Values that are given when the plan is started (`--input day=2024-05-01`) and used in templates
+    /// as `{{inputs.day}}`.
+    #[schemars(
+        example = serde_json::json!({"day": {"type": "date", "default": "yesterday"}})
+    )]
+    inputs: Option<Named<InputShape>>,
+    /// What every step has that does not say otherwise.
+    defaults: Option<DefaultsShape>,
+    /// How many pipelines may run at once.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 20))]
+    max_parallel: Option<u32>,
+    /// The steps by their ids. The order of the file decides between steps that are ready together.
+    #[schemars(
+        example = serde_json::json!({"load": {"pipeline": "pl_load"}, "publish": {"depends_on": ["load"]}})
+    )]
+    steps: Steps,
+}
+
+/// A Synapse workspace: `name`, or `endpoint` where the address is not the usual one.
+#[derive(JsonSchema)]
+#[schemars(rename = "workspace", deny_unknown_fields)]
+struct WorkspaceShape {
+    /// The workspace's name in Azure.
+    #[schemars(example = &"contoso-dw")]
+    name: Option<WorkspaceName>,
+    /// The address of the workspace; https, or http for this machine only.
+    #[schemars(regex(pattern = "^https?://"), example = &"https://contoso-ref.dev.azuresynapse.azure.cn")]
+    endpoint: Option<String>,
+    /// The Azure cloud, which decides where to sign in.
+    #[schemars(extend("default" = "public"))]
+    cloud: Option<CloudShape>,
+}
+
+/// An Azure cloud.
+#[derive(JsonSchema)]
+#[schemars(rename = "cloud", rename_all = "snake_case")]
+enum CloudShape {
+    /// The public cloud.
+    Public,
+    /// China, operated by 21Vianet.
+    China,
+    /// US Government.
+    UsGovernment,
+}
+
+/// A value that is given when the plan is started. Without a default it must be given.
+#[derive(JsonSchema)]
+#[schemars(rename = "input", deny_unknown_fields)]
+struct InputShape {
+    /// How a text on the command line is read, and what a default must be.
+    r#type: InputTypeShape,
+    /// The value if none is given. Texts may use inputs declared above: `{{inputs.day}}`. A date is
+    /// `YYYY-MM-DD`, `today`, `yesterday` or `today-3d`, in UTC.
+    #[schemars(example = &"yesterday")]
+    default: Option<Value>,
+    /// What the input is for.
+    description: Option<Text>,
+}
+
+/// The type of an input.
+#[derive(JsonSchema)]
+#[schemars(rename = "inputType", rename_all = "snake_case")]
+enum InputTypeShape {
+    /// A text.
+    String,
+    /// A whole number.
+    Int,
+    /// A number.
+    Float,
+    /// `true` or `false`.
+    Bool,
+    /// A day: `YYYY-MM-DD`.
+    Date,
+    /// A list.
+    Array,
+    /// A map.
+    Object,
+}
+
+/// What every step has that does not say otherwise.
+#[derive(JsonSchema)]
+#[schemars(rename = "defaults", deny_unknown_fields)]
+struct DefaultsShape {
+    /// The workspace, by its key below `workspaces`.
+    #[schemars(example = &"main")]
+    workspace: Option<String>,
+    /// How long one attempt may take.
+    timeout: Option<Duration>,
+    /// When a failed run is tried again. A step's own `retry` is laid over this key by key.
+    retry: Option<RetryShape>,
+    /// Whether a failed step lets the flow succeed and its dependents go on.
+    #[schemars(extend("default" = false))]
+    allow_failure: Option<bool>,
+    /// Words to select steps by.
+    tags: Option<Vec<Text>>,
+}
+
+/// One pipeline with parameters and dependencies.
+#[derive(JsonSchema)]
+#[schemars(rename = "step", deny_unknown_fields)]
+struct StepShape {
+    /// The Synapse pipeline to run; the step's id if it is left out. May be a template of `inputs`,
+    /// `env` and `plan`.
+    #[schemars(example = &"pl_load_sales")]
+    pipeline: Option<Text>,
+    /// The workspace, by its key below `workspaces`.
+    #[schemars(example = &"main")]
+    workspace: Option<Text>,
+    /// The pipeline's parameters: any JSON value, in which texts may be templates. A text that is one
+    /// lone template keeps its type: `"{{inputs.full_reload}}"` stays a bool. The whole map may be one
+    /// template that is a map.
+    #[schemars(
+        example = serde_json::json!({"day": "{{inputs.day}}", "regions": ["emea", "apac"], "full": false})
+    )]
+    parameters: Option<Parameters>,
+    /// The steps that must have ended first. A plain id waits until that step went well; a list of
+    /// conditions says how it must have ended.
+    #[schemars(
+        example = serde_json::json!(["ingest", {"curate": ["failed", "skipped"]}])
+    )]
+    depends_on: Option<DependsOn>,
+    /// How long one attempt may take from its start, time in the queue included. Then the run is
+    /// cancelled. Without it there is no limit.
+    timeout: Option<Duration>,
+    /// When a failed run is tried again; laid over `defaults.retry` key by key.
+    retry: Option<RetryShape>,
+    /// Whether a failure of this step lets the flow succeed and its dependents go on.
+    #[schemars(extend("default" = false))]
+    allow_failure: Option<bool>,
+    /// Words to select steps by.
+    #[schemars(example = serde_json::json!(["bronze"]))]
+    tags: Option<Vec<Text>>,
+    /// What the step is for.
+    description: Option<Text>,
+}
+
+/// When a failed run is tried again.
+#[derive(JsonSchema)]
+#[schemars(rename = "retry", deny_unknown_fields)]
+struct RetryShape {
+    /// How many attempts there are in all, the first included.
+    #[schemars(range(min = 1, max = 100), extend("default" = 1))]
+    max_attempts: Option<u32>,
+    /// The wait before the second attempt.
+    #[schemars(extend("default" = "30s"))]
+    delay: Option<Duration>,
+    /// How the wait grows: `exponential` doubles it after each attempt.
+    #[schemars(extend("default" = "fixed"))]
+    backoff: Option<BackoffShape>,
+    /// The longest wait.
+    #[schemars(extend("default" = "10m"))]
+    max_delay: Option<Duration>,
+}
+
+/// How the wait between attempts grows.
+#[derive(JsonSchema)]
+#[schemars(rename = "backoff", rename_all = "snake_case")]
+enum BackoffShape {
+    /// Always the same wait.
+    Fixed,
+    /// Twice as long after each attempt.
+    Exponential,
+}
+
+/// A shape that has no Rust type of its own: its name, and its schema.
+macro_rules! shapes {
+    ($($(#[doc = $doc:literal])* $name:ident $schema_name:literal |$generator:pat_param| $schema:expr;)*) => { $(
+        $(#[doc = $doc])*
+        struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                $schema_name.into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    )* };
+}
+
+shapes! {
+    /// The version of the plan language.
+    Version "version" |_| json_schema!({ "const": 1 });
+
+    /// A text; a number counts as the text it is spelled with.
+    Text "text" |_| json_schema!({ "type": ["string", "number"] });
+
+    /// A text that is not empty.
+    Name "name" |_| json_schema!({ "type": ["string", "number"], "minLength": 1, "maxLength": 200 });
+
+    /// The name of a workspace in Azure.
+    WorkspaceName "workspaceName" |_| json_schema!({
+        "type": ["string", "number"],
+        "pattern": "^[A-Za-z0-9][A-Za-z0-9-]{0,62}$"
+    });
+
+    /// A length of time with its units.
+    Duration "duration" |_| json_schema!({
+        "type": "string",
+        "pattern": "^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "examples": ["30s", "10m", "2h30m"]
+    });
+
+    /// The steps by their ids.
+    Steps "steps" |generator| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 10_000,
+        "propertyNames": { "pattern": ID_PATTERN },
+        "additionalProperties": { "anyOf": [generator.subschema_for::<StepShape>(), { "type": "null" }] }
+    });
+
+    /// Any JSON values by their names, or one template that is a map.
+    Parameters "parameters" |_| json_schema!({
+        "anyOf": [{ "type": "object" }, { "type": "string", "pattern": r"^\{\{.*\}\}$" }]
+    });
+
+    /// The edges of a step.
+    DependsOn "dependsOn" |_| json_schema!({
+        "anyOf": [{ "type": "array", "items": edge() }, { "type": ["string", "number"] }]
+    });
+}
+
+/// A map from ids to values of one shape.
+struct Named<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}s", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": { "pattern": ID_PATTERN },
+            "additionalProperties": generator.subschema_for::<T>()
+        })
+    }
+}
+
+fn edge() -> Schema {
+    let word = json_schema!({ "type": "string", "enum": CONDITIONS });
+    let conditions = json_schema!({
+        "description": "How the step must have ended; one of the words is enough. `succeeded`: it succeeded. \
+            `failed`: it failed, timed out or was cancelled. `skipped`: no run of it was made. `completed`: \
+            it ended with a run, well or badly.",
+        "anyOf": [word, { "type": "array", "minItems": 1, "uniqueItems": true, "items": word }]
+    });
+    json_schema!({
+        "anyOf": [
+            { "type": ["string", "number"], "description": "The id of a step, which must have gone well." },
+            { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": conditions }
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{DEFAULTS, INPUT, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
+
+    fn words(value: &Value) -> Vec<&str> {
+        value.as_array().map(|words| words.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_check_allows_the_keys_of_the_schema() {
+        let schema = schema();
+        let check = |pointer: &str, shape: &Shape| {
+            let object = schema.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in the schema"));
+            let keys: Vec<&str> =
+                object["properties"].as_object().expect("it has keys").keys().map(String::as_str).collect();
+            assert_eq!(keys, shape.keys, "{}", shape.name);
+            assert_eq!(words(&object["required"]), shape.required, "{}", shape.name);
+            assert_eq!(object["additionalProperties"], Value::Bool(false), "{}", shape.name);
+            for key in shape.later {
+                assert!(!shape.keys.contains(key), "{key} is both there and not there");
+            }
+        };
+        check("", &PLAN);
+        check("/$defs/workspace", &WORKSPACE);
+        check("/$defs/input", &INPUT);
+        check("/$defs/defaults", &DEFAULTS);
+        check("/$defs/step", &STEP);
+        check("/$defs/retry", &RETRY);
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        fn walk(value: &Value, path: &str) {
+            let Some(object) = value.as_object() else { return };
+            if let Some(properties) = object.get("properties").and_then(Value::as_object) {
+                for (key, property) in properties {
+                    let described = property.get("description").is_some();
+                    assert!(described, "{path}/{key} has no description: {property}");
+                }
+            }
+            for (key, inner) in object {
+                walk(inner, &format!("{path}/{key}"));
+            }
+        }
+        walk(&schema(), "");
+    }
+}

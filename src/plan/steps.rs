@@ -1,0 +1,348 @@
+//! The steps of a plan: ids, pipelines, parameters, edges, retry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Span};
+use super::edges;
+use super::reader::{Fields, Reader, excerpt};
+use super::shape::{BACKOFFS, DEFAULTS, MAX_ATTEMPTS_MAX, RETRY, STEP};
+use super::source::{Entry, Node, Yaml};
+use super::template::{Known, NamesHere, Template, build, render_now};
+use super::{Backoff, Retry, Step, StepId, StepIndex, Workspace, words};
+use crate::time::Delay;
+
+/// The most steps of a plan.
+pub(super) const STEPS_MAX: usize = 10_000;
+/// The longest step id, in characters.
+const ID_CHARS_MAX: usize = 100;
+
+/// What every step has that does not say otherwise.
+#[derive(Default)]
+pub(super) struct Defaults {
+    workspace: Option<usize>,
+    timeout: Option<Delay>,
+    retry: RetryKeys,
+    allow_failure: bool,
+    tags: Vec<String>,
+}
+
+/// The keys of `retry` that are written down.
+#[derive(Clone, Copy, Default)]
+struct RetryKeys {
+    max_attempts: Option<u32>,
+    delay: Option<Delay>,
+    backoff: Option<Backoff>,
+    max_delay: Option<Delay>,
+}
+
+/// What reading a step needs to know of the rest of the plan.
+pub(super) struct Around<'p, 'k> {
+    pub(super) workspaces: &'p [Workspace],
+    pub(super) defaults: &'p Defaults,
+    pub(super) positions: &'p BTreeMap<&'p str, StepIndex>,
+    pub(super) known: &'p Known<'k>,
+}
+
+/// Checks a step's id, an input's name or a workspace's key.
+pub(super) fn check_id(reader: &mut Reader<'_>, key: &Node, id: &str, what: &str) {
+    let wrong = |c: &char| !(c.is_alphanumeric() || *c == '_' || *c == '-');
+    let reason = if id.is_empty() {
+        "it is empty".to_owned()
+    } else if id.starts_with('-') {
+        "it begins with `-`".to_owned()
+    } else if id.chars().count() > ID_CHARS_MAX {
+        format!("it is longer than {ID_CHARS_MAX} characters")
+    } else if let Some(bad) = id.chars().find(wrong) {
+        format!("it holds `{}`", bad.escape_debug())
+    } else {
+        return;
+    };
+    let message = format!("`{}` cannot be {what}: {reason}", excerpt(id));
+    let finding = Diagnostic::at(Code::BadStepId, key.span(), message)
+        .help(format!("{what} has letters, digits, `_` and `-`, and does not begin with `-`"));
+    reader.report(finding);
+}
+
+/// Reads `defaults`.
+pub(super) fn read_defaults(
+    reader: &mut Reader<'_>,
+    entry: Option<&Entry>,
+    workspaces: &[Workspace],
+) -> Defaults {
+    let Some(Entry { key, value }) = entry else { return Defaults::default() };
+    let Some(fields) = reader.fields(value, "`defaults`", &DEFAULTS, key.span()) else {
+        return Defaults::default();
+    };
+    // One that does not exist has been reported here: the steps need not complain again.
+    let workspace = fields.get("workspace").map(|node| {
+        let name = reader.text(node, "`workspace`");
+        name.and_then(|name| find_workspace(reader, name, node.span(), workspaces)).unwrap_or(0)
+    });
+    Defaults {
+        workspace,
+        timeout: timeout(reader, fields),
+        retry: retry(reader, fields),
+        allow_failure: allow_failure(reader, fields).unwrap_or(false),
+        tags: tags(reader, fields).unwrap_or_default(),
+    }
+}
+
+/// Reads one step.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    Entry { key, value }: &Entry,
+    index: StepIndex,
+    around: &Around<'_, '_>,
+    env: &mut BTreeSet<String>,
+) -> Option<Step> {
+    let id = key.key_text(reader.text).unwrap_or_default();
+    let what = format!("the step `{id}`");
+    if let Yaml::Text(pipeline) = &value.value {
+        let help = format!("write `{id}: {{ pipeline: {} }}`", excerpt(pipeline));
+        return reader.wrong_type(value, &what, "a map", &help);
+    }
+    // `load:` alone is a step with nothing but defaults.
+    let empty = value.clone_as(Yaml::Map(Vec::new()));
+    let node = if matches!(value.value, Yaml::Null) { &empty } else { value };
+    let fields = reader.fields(node, &what, &STEP, key.span())?;
+    let description = fields.get("description").and_then(|node| reader.text(node, "`description`"));
+    let pipeline = pipeline(reader, fields, id, around.known, env);
+    let workspace = workspace(reader, fields, key.span(), around, env);
+    let parameters =
+        fields.get("parameters").map(|node| parameters(reader, node, around.known, env)).unwrap_or_default();
+    let depends_on = fields
+        .get("depends_on")
+        .map(|node| edges::read(reader, node, index, around.positions))
+        .unwrap_or_default();
+    let retry = retry(reader, fields).over(around.defaults.retry);
+    if let Some(entry) = fields.entry("retry") {
+        check_delays(reader, retry, entry.key.span());
+    }
+    Some(Step {
+        id: StepId::new(id),
+        place: key.span().place,
+        description: description.map(str::to_owned),
+        // Without one there has been an error, and the plan is not used.
+        pipeline: pipeline.unwrap_or_default(),
+        workspace,
+        parameters,
+        depends_on,
+        timeout: timeout(reader, fields).or(around.defaults.timeout),
+        retry: retry.or_default(),
+        allow_failure: allow_failure(reader, fields).unwrap_or(around.defaults.allow_failure),
+        tags: tags(reader, fields).unwrap_or_else(|| around.defaults.tags.clone()),
+    })
+}
+
+fn pipeline(
+    reader: &mut Reader<'_>,
+    fields: Fields<'_>,
+    id: &str,
+    known: &Known<'_>,
+    env: &mut BTreeSet<String>,
+) -> Option<String> {
+    match fields.get("pipeline") {
+        None => Some(id.to_owned()),
+        Some(node) => early_text(reader, node, "`pipeline`", known, env),
+    }
+}
+
+/// Returns a text that may be a template of what is known before the flow begins. What is not known
+/// yet gives the template itself.
+fn early_text(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    known: &Known<'_>,
+    env: &mut BTreeSet<String>,
+) -> Option<String> {
+    let text = reader.words(node, what)?.to_owned();
+    if !text.contains("{{") {
+        return Some(text);
+    }
+    match render_now(reader, node, known, env) {
+        Some(Value::String(text)) if !text.trim().is_empty() => Some(text),
+        Some(other) => {
+            let message =
+                format!("{what} must be a text, but the template gives `{}`", excerpt(&other.to_string()));
+            let help = "use an input of the type string, or write text around the template";
+            reader.report(Diagnostic::at(Code::WrongResult, node.span(), message).help(help));
+            None
+        }
+        None => Some(text),
+    }
+}
+
+fn workspace(
+    reader: &mut Reader<'_>,
+    fields: Fields<'_>,
+    step: Span,
+    around: &Around<'_, '_>,
+    env: &mut BTreeSet<String>,
+) -> usize {
+    let Some(node) = fields.get("workspace") else {
+        return match (around.defaults.workspace, around.workspaces) {
+            (Some(default), _) => default,
+            (None, [_] | []) => 0,
+            (None, several) => {
+                let keys = several.iter().map(|workspace| workspace.key.as_str());
+                reader.report(
+                    Diagnostic::at(
+                        Code::MissingKey,
+                        step,
+                        "the step does not say in which workspace it runs",
+                    )
+                    .help(format!(
+                        "add `workspace:` to the step or to `defaults`: {}",
+                        words::list(keys, "or")
+                    )),
+                );
+                0
+            }
+        };
+    };
+    let name = early_text(reader, node, "`workspace`", around.known, env);
+    match name {
+        Some(name) if !name.contains("{{") => {
+            find_workspace(reader, &name, node.span(), around.workspaces).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+fn find_workspace(
+    reader: &mut Reader<'_>,
+    name: &str,
+    span: Span,
+    workspaces: &[Workspace],
+) -> Option<usize> {
+    let found = workspaces.iter().position(|workspace| workspace.key == name);
+    if found.is_none() && !workspaces.is_empty() {
+        let keys = || workspaces.iter().map(|workspace| workspace.key.as_str());
+        let mut finding =
+            Diagnostic::at(Code::UnknownWorkspace, span, format!("there is no workspace `{name}`"))
+                .help(format!("declared are {}", words::list(keys(), "and")));
+        if let Some(near) = words::nearest(name, keys()) {
+            finding = finding.label(format!("did you mean `{near}`?"));
+        } else if let Some(same) = workspaces.iter().find(|workspace| workspace.name == name) {
+            finding = finding.label(format!("did you mean `{}`? Steps use the key, not the name", same.key));
+        }
+        reader.report(finding);
+    }
+    found
+}
+
+fn parameters(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    known: &Known<'_>,
+    env: &mut BTreeSet<String>,
+) -> Vec<(String, Template)> {
+    let place = node.span().place;
+    match &node.value {
+        Yaml::Text(text) if text.contains("{{") => match render_now(reader, node, known, env) {
+            Some(Value::Object(map)) => {
+                map.into_iter().map(|(name, value)| (name, Template::plain(value, place))).collect()
+            }
+            Some(other) => {
+                let given = excerpt(&other.to_string());
+                let message = format!("`parameters` must be a map, but the template gives `{given}`");
+                let help = "use one lone template of an input of the type object";
+                reader.report(Diagnostic::at(Code::WrongResult, node.span(), message).help(help));
+                Vec::new()
+            }
+            None => Vec::new(),
+        },
+        _ => {
+            let text = reader.text;
+            let entries = reader.map(node, "`parameters`").unwrap_or_default();
+            entries
+                .iter()
+                .map(|Entry { key, value }| {
+                    let name = key.key_text(text).unwrap_or_default();
+                    (name.to_owned(), build(reader, value, NamesHere::All, known, env))
+                })
+                .collect()
+        }
+    }
+}
+
+fn timeout(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Delay> {
+    let node = fields.get("timeout")?;
+    let timeout = reader.duration(node, "`timeout`")?;
+    if timeout == Delay::ZERO {
+        reader.report(
+            Diagnostic::at(Code::OutOfRange, node.span(), "`timeout` leaves no time at all")
+                .help("leave `timeout` out for no limit"),
+        );
+    }
+    Some(timeout)
+}
+
+fn allow_failure(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<bool> {
+    fields.get("allow_failure").and_then(|node| reader.bool(node, "`allow_failure`"))
+}
+
+fn tags(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Vec<String>> {
+    let node = fields.get("tags")?;
+    let items = reader.list(node, "`tags`")?;
+    let items = items.iter();
+    Some(items.filter_map(|item| reader.words(item, "a tag").map(str::to_owned)).collect())
+}
+
+fn retry(reader: &mut Reader<'_>, fields: Fields<'_>) -> RetryKeys {
+    let Some(Entry { key, value }) = fields.entry("retry") else { return RetryKeys::default() };
+    if let Yaml::Number(number) = &value.value {
+        let help = format!("write `retry: {{ max_attempts: {number} }}`; the first try counts as an attempt");
+        return reader.wrong_type::<RetryKeys>(value, "`retry`", "a map", &help).unwrap_or_default();
+    }
+    let Some(fields) = reader.fields(value, "`retry`", &RETRY, key.span()) else {
+        return RetryKeys::default();
+    };
+    let attempts =
+        fields.get("max_attempts").and_then(|node| reader.whole(node, "`max_attempts`", 1, MAX_ATTEMPTS_MAX));
+    let backoff = fields.get("backoff").and_then(|node| reader.word(node, "`backoff`", &BACKOFFS));
+    RetryKeys {
+        max_attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
+        delay: fields.get("delay").and_then(|node| reader.duration(node, "`delay`")),
+        backoff: backoff.map(|n| [Backoff::Fixed, Backoff::Exponential][n]),
+        max_delay: fields.get("max_delay").and_then(|node| reader.duration(node, "`max_delay`")),
+    }
+}
+
+fn check_delays(reader: &mut Reader<'_>, keys: RetryKeys, retry: Span) {
+    let all = keys.or_default();
+    if all.delay > all.max_delay {
+        let message =
+            format!("`delay` ({}) is longer than `max_delay` ({})", all.delay.short(), all.max_delay.short());
+        reader.report(
+            Diagnostic::at(Code::OutOfRange, retry, message)
+                .help("set `max_delay` at least as long as `delay`"),
+        );
+    }
+}
+
+impl RetryKeys {
+    /// Lays these keys over others.
+    fn over(self, base: Self) -> Self {
+        Self {
+            max_attempts: self.max_attempts.or(base.max_attempts),
+            delay: self.delay.or(base.delay),
+            backoff: self.backoff.or(base.backoff),
+            max_delay: self.max_delay.or(base.max_delay),
+        }
+    }
+
+    fn or_default(self) -> Retry {
+        let default = Retry::default();
+        Retry {
+            max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
+            delay: self.delay.unwrap_or(default.delay),
+            backoff: self.backoff.unwrap_or(default.backoff),
+            max_delay: self.max_delay.unwrap_or(default.max_delay),
+        }
+    }
+}

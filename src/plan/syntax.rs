@@ -1,0 +1,329 @@
+//! What to say when a text is no YAML, or not the YAML its author meant.
+//!
+//! Turns the library's errors into findings that name the cause and the fix. Never reads the tree
+//! further than one key. Main function: [`explain`].
+
+use serde_saphyr::Error;
+use serde_saphyr::budget::BudgetBreach;
+
+use super::Place;
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Span};
+use super::source::{DEPTH_MAX, Node, Yaml};
+
+/// What the parser says, what we say, and what to do about it. The first that fits counts.
+const MESSAGES: &[(&str, &str, &str)] = &[
+    (
+        "mapping values are not allowed",
+        "a second `: ` stands where the value should have ended",
+        "quote the value if the colon belongs to it, or put the key on a line of its own, as far in as its neighbours",
+    ),
+    (
+        "block sequence entries are not allowed",
+        "a list cannot begin on the line of its key",
+        "put `- ` on the next line, or write the list as `[a, b]`",
+    ),
+    ("unclosed quote", "this quote is never closed", "close it; inside '...' a quote is written twice"),
+    (
+        "unknown escape character",
+        "a backslash in \"...\" begins an escape that YAML does not know",
+        "write `\\\\` for a backslash, or use '...', where a backslash is only itself",
+    ),
+    ("unclosed bracket", "this bracket is never closed", "close it"),
+    ("misplaced bracket", "this bracket closes nothing", "remove it, or quote the value"),
+    (
+        "did not find expected key",
+        "the entry is not as far in as the ones before it, or the value goes on after its end",
+        "align it with the entries beside it; quote a value that holds quotes, `[` or `{`",
+    ),
+    (
+        "while parsing a flow",
+        "the list or map in brackets is not closed, or a comma is missing",
+        "check the brackets and commas, and quote texts that hold `[`, `]`, `{`, `}` or `,`",
+    ),
+    (
+        "illegal placement of ':'",
+        "a `:` stands where none can be: a bracket above is probably not closed",
+        "close the `[` or `{` above",
+    ),
+    ("unexpected character: `@'", "a value cannot begin with `@` unquoted", "put it in quotes"),
+    ("unexpected character: ``'", "a value cannot begin with a backtick unquoted", "put it in quotes"),
+    ("unexpected character: `%'", "a value cannot begin with `%` unquoted", "put it in quotes"),
+    (
+        "unexpected character",
+        "a character that YAML does not allow here",
+        "remove it, or write it in \"...\" as `\\x01`",
+    ),
+];
+
+/// Returns what is wrong with a text that holds nothing, or only comments.
+pub(super) fn empty(text: &str) -> Diagnostic {
+    let message =
+        if text.trim().is_empty() { "the file is empty" } else { "the file holds no plan, only comments" };
+    Diagnostic::whole(Code::Empty, message).help("a plan begins with `version: 1`, `name:` and `steps:`")
+}
+
+/// Returns what is wrong with a key that is no text.
+pub(super) fn bad_key(key: &Node, text: &str) -> Diagnostic {
+    let span = key.span();
+    if let Yaml::Map(_) = key.value
+        && let Some(found) = unquoted_template(text, span.place.line)
+    {
+        return found;
+    }
+    Diagnostic::at(Code::BadKey, span, format!("a key must be a text, not {}", key.kind()))
+        .help("put the key in quotes")
+}
+
+/// Returns what is wrong with a text that could not be read.
+pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
+    let place = error
+        .location()
+        .map(|location| Place { line: location.line() as usize, column: location.column() as usize });
+    match error {
+        Error::MultipleDocuments { .. } => finding(
+            Code::SeveralDocuments,
+            place,
+            "the file holds more than one YAML document",
+        )
+        .help("a plan is one file with one document: remove the `---` line and put the second plan in its own file"),
+        Error::Budget { breach, .. } => limit(breach, place),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => bomb(place),
+        Error::AliasError { error, .. } => explain(error, text),
+        Error::UnknownAnchor { .. } => finding(Code::BadAlias, place, "no anchor of this name stands above")
+            .help("`*name` repeats what `&name` marked earlier in the file; quote the value if it is meant as text"),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            finding(Code::BadAlias, place, "the alias stands inside its own anchor")
+                .help("an anchor cannot hold itself: remove the alias")
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
+            finding(Code::BadAlias, place, "`<<` merges a map or a list of maps, nothing else")
+                .help("write `<<: *name`, where `&name` marks a map")
+        }
+        Error::UnsupportedTag { tag, .. } => {
+            finding(Code::BadTag, place, format!("the tag `{tag}` has no meaning in a plan"))
+                .help("remove the tag, or quote the value if the `!` belongs to it")
+        }
+        Error::ExternalMessage { msg, .. } => parser(msg, place, text),
+        Error::InvalidScalar { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
+            finding(Code::BadTag, place, "the value does not fit the tag before it").help("remove the tag")
+        }
+        other => finding(Code::Syntax, place, without_place(&other.to_string())),
+    }
+}
+
+fn finding(code: Code, place: Option<Place>, message: impl Into<String>) -> Diagnostic {
+    match place {
+        Some(place) if place.line > 0 => Diagnostic::at(code, place, message),
+        _ => Diagnostic::whole(code, message),
+    }
+}
+
+fn limit(breach: &BudgetBreach, place: Option<Place>) -> Diagnostic {
+    match breach {
+        BudgetBreach::Depth { .. } => too_deep(place),
+        _ => bomb(place),
+    }
+}
+
+fn too_deep(place: Option<Place>) -> Diagnostic {
+    finding(Code::TooDeep, place, format!("lists and maps are nested more than {DEPTH_MAX} deep"))
+        .help("flatten the value, or send the inner part as a text")
+}
+
+fn bomb(place: Option<Place>) -> Diagnostic {
+    finding(Code::AliasBomb, place, "the anchors and aliases expand to far more values than are written down")
+        .help("write the values out, or use fewer aliases of aliases")
+}
+
+/// Explains a message of the parser, after the mistakes that it cannot recognise.
+fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
+    let Some(place) = place else { return Diagnostic::whole(Code::Syntax, message) };
+    if message.contains("recursion limit") {
+        return too_deep(Some(place));
+    }
+    if let Some(found) = tab(text, place.line) {
+        return found;
+    }
+    let above = place.line.saturating_sub(1);
+    if let Some(found) = unquoted_template(text, place.line).or_else(|| unquoted_template(text, above)) {
+        return found;
+    }
+    match MESSAGES.iter().find(|(said, ..)| message.contains(said)) {
+        Some((_, meant, help)) => Diagnostic::at(Code::Syntax, place, *meant).help(*help),
+        None => Diagnostic::at(Code::Syntax, place, message),
+    }
+}
+
+/// Finds a tab in the indentation of a line.
+fn tab(text: &str, line: usize) -> Option<Diagnostic> {
+    let words = line_of(text, line)?;
+    let indent = &words[..words.len() - words.trim_start().len()];
+    let column = indent.chars().position(|c| c == '\t')? + 1;
+    let span = Span { place: Place { line, column }, chars: 1 };
+    Some(
+        Diagnostic::at(Code::Tab, span, "a tab stands in the indentation")
+            .help("YAML is indented with spaces: replace each tab, for example by two spaces"),
+    )
+}
+
+/// Finds a `{{` that stands outside quotes and comments on a line.
+fn unquoted_template(text: &str, line: usize) -> Option<Diagnostic> {
+    let words = line_of(text, line)?;
+    let start = unquoted_braces(words)?;
+    let value = whole_value(words, start);
+    let column = words[..start].chars().count() + 1;
+    let template = words[start..].find("}}").map_or(&words[start..], |end| &words[start..start + end + 2]);
+    let span = Span { place: Place { line, column }, chars: template.trim_end().chars().count() };
+    let quote = if value.contains('"') { '\'' } else { '"' };
+    Some(
+        Diagnostic::at(Code::UnquotedTemplate, span, "a template must stand in quotes")
+            .label("YAML reads `{` as the beginning of a map")
+            .help(format!("quote the whole value: {quote}{value}{quote}")),
+    )
+}
+
+/// Returns the value around the template at a byte of a line, as its author meant it.
+fn whole_value(line: &str, start: usize) -> &str {
+    let flow = line[..start].contains(['[', '{']);
+    let begin =
+        line[..start].rfind(|c: char| c.is_whitespace() || flow && "[{,".contains(c)).map_or(0, |at| at + 1);
+    let closed = line[start..].find("}}").map_or(line.len(), |end| start + end + 2);
+    let end = line[closed..].find(|c| flow && ",]}".contains(c)).map_or(line.len(), |end| closed + end);
+    let value = &line[begin..end];
+    value.split(" #").next().unwrap_or(value).trim()
+}
+
+/// Returns the byte where the first `{{` outside quotes begins that YAML takes for a map: at the
+/// beginning of a value, or anywhere in brackets.
+fn unquoted_braces(line: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut before = ' ';
+    let mut in_brackets = false;
+    let mut begins_value = true;
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if c == open && before != '\\' => quote = None,
+            None if c == '#' && before.is_whitespace() => return None,
+            // A quote opens only at the beginning of a value; elsewhere it is an apostrophe.
+            None if (c == '"' || c == '\'') && " [{,:-(".contains(before) => quote = Some(c),
+            None if line[at..].starts_with("{{") && (in_brackets || begins_value) => return Some(at),
+            _ => {}
+        }
+        if quote.is_none() {
+            in_brackets |= begins_value && (c == '[' || c == '{');
+            begins_value = c.is_whitespace() && (begins_value || ":-".contains(before))
+                || "[{,".contains(c) && in_brackets;
+        }
+        before = c;
+    }
+    None
+}
+
+fn line_of(text: &str, line: usize) -> Option<&str> {
+    text.lines().nth(line.checked_sub(1)?)
+}
+
+/// Cuts the ` at line 3, column 1` that the library adds; the finding has a place of its own.
+fn without_place(message: &str) -> &str {
+    message.split_once(" at line ").map_or(message, |(words, _)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{unquoted_braces, whole_value};
+    use crate::plan::source::read;
+
+    #[test]
+    fn finds_templates_outside_quotes_only() {
+        let check = |line: &str, want: Option<usize>| assert_eq!(unquoted_braces(line), want, "{line}");
+        check("a: {{x}}", Some(3));
+        check("a: \"{{x}}\"", None);
+        check("a: '{{x}}'", None);
+        check("a: b # {{x}}", None);
+        check("a: don't {{x}}", None);
+        check("a: b/{{x}}", None);
+        check("a: {b: c{{x}}}", Some(8));
+        check("- {{x}}", Some(2));
+        check("- a: [b, {{x}}]", Some(9));
+        check("{{x}}: a", Some(0));
+        check("a: \"\\\"{{x}}\"", None);
+        check("a: [\"x\", {{y}}]", Some(9));
+    }
+
+    #[test]
+    fn quotes_the_whole_value() {
+        let check = |line: &str, want: &str| {
+            assert_eq!(whole_value(line, line.find("{{").expect("there is a template")), want, "{line}");
+        };
+        check("a: {{x}}", "{{x}}");
+        check("a: {{x}}/b c # d", "{{x}}/b c");
+        check("a: {b: c{{x}}d, e: f}", "c{{x}}d");
+        check("a: [{{x}}, y]", "{{x}}");
+        check("a: {{x", "{{x");
+    }
+
+    #[test]
+    fn says_what_the_author_meant() {
+        let check = |text: &str, want: &str| {
+            let findings = read(text.as_bytes()).map_or_else(|found| found, |source| source.findings);
+            let got = findings.first().map(|first| {
+                let place = first.place().unwrap_or_default();
+                format!("{}:{} {}", place.line, place.column, first.code.id())
+            });
+            assert_eq!(got.unwrap_or_default(), want, "{text}");
+        };
+        check("", "0:0 E0103");
+        check("# nothing yet\n", "0:0 E0103");
+        check("a: 1\n---\nb: 2\n", "3:1 E0108");
+        check("a:\n\tb: 1\n", "2:1 E0105");
+        check("a: {{x}}\n", "1:4 E0106");
+        check("a: {{x}}-b\nc: 1\n", "1:4 E0106");
+        check("a: [{{x}}]\n", "1:5 E0106");
+        check("a: {b: x{{c}}}\n", "1:9 E0106");
+        check("a: b: c\n", "1:5 E0104");
+        check("a: 'x\n", "1:4 E0104");
+        check("a: *x\n", "1:4 E0111");
+        check("<<: 3\n", "1:5 E0111");
+        check("a: &x [*x]\n", "1:8 E0111");
+        check("a: !foo b\n", "1:9 E0113");
+        check("a: 1\nb: 2\na: 3\n", "3:1 E0107");
+        check("? [a]\n: 1\n", "1:3 E0112");
+        check("~: 1\n", "1:1 E0112");
+    }
+
+    #[test]
+    fn reads_types_as_yaml_1_2_has_them() {
+        let check = |text: &str, want: &str| {
+            let text = format!("a: {text}\n");
+            let source = read(text.as_bytes()).expect("this is YAML");
+            assert!(format!("{:?}", source.root).contains(want), "{text} {:?}", source.root);
+        };
+        check("no", "Text(\"no\")");
+        check("on", "Text(\"on\")");
+        check("012", "Text(\"012\")");
+        check("1_000", "Text(\"1_000\")");
+        check("2024-01-01", "Text(\"2024-01-01\")");
+        check("9007199254740993", "Number(9007199254740993)");
+        check("1e3", "Number(1000.0)");
+        check("true", "Bool(true)");
+        check(".inf", "NotFinite");
+    }
+
+    #[test]
+    fn refuses_depth_and_bombs() {
+        let code = |text: &str| read(text.as_bytes()).map(|_| ()).map_err(|found| found[0].code.id());
+        assert_eq!(code(&format!("a: {}1{}", "[".repeat(70), "]".repeat(70))), Err("E0109"));
+        let deep: Vec<String> = (0..70).map(|n| format!("{}a:\n", "  ".repeat(n))).collect();
+        assert_eq!(code(&deep.concat()), Err("E0109"));
+        let mut text = vec![String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")];
+        for n in 1..12 {
+            let tens = vec![format!("*a{}", n - 1); 10].join(",");
+            text.push(format!("a{n}: &a{n} [{tens}]\n"));
+        }
+        assert_eq!(code(&text.concat()), Err("E0110"));
+        assert_eq!(code(&"[".repeat(100_000)), Err("E0109"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Handlebars itself: strict, without HTML escaping, with our helpers.
+//!
+//! Every inline expression of a text has been rewritten to a call of [`TEXT`], which insists on a
+//! value that a text can hold.
+
+use std::sync::LazyLock;
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, RenderErrorReason, Renderable,
+    ScopedJson, no_escape,
+};
+use serde_json::Value;
+
+use super::Scope;
+use super::expression::{FUNCTIONS, Function, no_value};
+
+/// The helper that turns the value of an inline expression into text.
+pub(super) const TEXT: &str = "__text";
+
+static ENGINE: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_escape_fn(no_escape);
+    engine.register_helper(TEXT, Box::new(Text));
+    for (name, function) in FUNCTIONS {
+        engine.register_helper(name, Box::new(function));
+    }
+    engine
+});
+
+/// Returns the names of a scope in the engine's form.
+pub(super) fn context(scope: &Scope) -> Result<Context, String> {
+    Context::wraps(scope.data()).map_err(|error| error.to_string())
+}
+
+/// Renders a text; fails with a sentence that names the cause.
+pub(super) fn render(template: &handlebars::Template, context: &Context) -> Result<String, String> {
+    let mut state = RenderContext::new(None);
+    template.renders(&ENGINE, context, &mut state).map_err(|error| sentence(&error))
+}
+
+fn sentence(error: &RenderError) -> String {
+    match error.reason() {
+        RenderErrorReason::MissingVariable(Some(name)) => no_value(name),
+        RenderErrorReason::MissingVariable(None) => "a name in the template has no value".to_owned(),
+        RenderErrorReason::Other(words) => words.clone(),
+        RenderErrorReason::InvalidParamType(wanted) => {
+            format!("`#each` and `#with` need a list or an object, this is no {wanted}")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Gives the value of an inline expression if a text can hold it.
+struct Text;
+
+impl HelperDef for Text {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let other = |words: String| Err(RenderErrorReason::Other(words).into());
+        let Some(given) = helper.param(0) else { return other("an expression is empty".to_owned()) };
+        let name = given.relative_path().map_or("a value", String::as_str);
+        if given.is_value_missing() {
+            return other(no_value(name));
+        }
+        match given.value() {
+            Value::Array(_) => other(in_text(name, "a list")),
+            Value::Object(_) => other(in_text(name, "an object")),
+            Value::Null => other(format!("`{name}` is null, which has no text")),
+            value => Ok(ScopedJson::Derived(value.clone())),
+        }
+    }
+}
+
+/// Returns the sentence for a list or object inside a longer text.
+pub(super) fn in_text(name: &str, kind: &str) -> String {
+    format!("`{name}` is {kind} and cannot stand inside a longer text")
+}
+
+impl HelperDef for Function {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let values: Vec<Option<Value>> = helper
+            .params()
+            .iter()
+            .map(|given| (!given.is_value_missing()).then(|| given.value().clone()))
+            .collect();
+        let missing = || {
+            let missing = helper.params().iter().find(|given| given.is_value_missing());
+            RenderErrorReason::MissingVariable(missing.and_then(|given| given.relative_path()).cloned())
+        };
+        self.apply(&values).map(ScopedJson::Derived).ok_or_else(|| missing().into())
+    }
+}

@@ -1,0 +1,180 @@
+//! Templates: JSON values of any shape in which texts may hold Handlebars expressions.
+//!
+//! Compiled and checked once, when the plan is loaded; rendered when a step starts. A text that is
+//! one lone expression keeps its JSON type. Nothing here reads a file, a variable or a clock: all
+//! names come from a [`Scope`]. Main type: [`Template`].
+
+mod build;
+mod engine;
+mod expression;
+mod names;
+mod parse;
+mod place;
+mod unreadable;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Place, StepId};
+use expression::Expression;
+
+pub(super) use build::{build, render_now};
+pub(super) use names::{Known, NamesHere};
+
+/// A JSON value of any shape in which texts may hold Handlebars templates, compiled and checked.
+#[derive(Clone, Debug)]
+pub struct Template {
+    body: Body,
+    /// The steps whose facts are read, each with the place where it is named first.
+    reads: BTreeMap<StepId, Place>,
+    steps: BTreeSet<StepId>,
+    place: Place,
+}
+
+/// A value by how it is rendered.
+#[derive(Clone, Debug)]
+enum Body {
+    /// Holds no template.
+    Plain(Value),
+    /// One lone expression: keeps its type.
+    Lone(Arc<Expression>),
+    /// A longer text around expressions or blocks.
+    Text(Arc<handlebars::Template>),
+    List(Vec<Body>),
+    Map(Vec<(String, Body)>),
+}
+
+/// The names a template may use when it is rendered.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The plan's inputs.
+    pub inputs: Map<String, Value>,
+    /// The environment variables the plan names.
+    pub env: BTreeMap<String, String>,
+    /// The plan's name.
+    pub plan_name: String,
+    /// The flow's id and start, once there is a flow.
+    pub flow: Option<(String, String)>,
+    /// What is known of the steps that the template names.
+    pub steps: BTreeMap<StepId, StepFacts>,
+}
+
+/// What a template may know of another step.
+#[derive(Clone, Debug, Default)]
+pub struct StepFacts {
+    /// How it ended, as a word.
+    pub outcome: String,
+    /// The run of its last attempt.
+    pub run_id: Option<String>,
+}
+
+impl Template {
+    /// Returns a template that is just this value.
+    pub fn plain(value: Value, place: Place) -> Self {
+        Self { body: Body::Plain(value), reads: BTreeMap::new(), steps: BTreeSet::new(), place }
+    }
+
+    /// Returns the steps whose facts this template reads.
+    pub fn steps(&self) -> &BTreeSet<StepId> {
+        &self.steps
+    }
+
+    /// Returns where the template stands in the plan.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Returns where the template names a step; where it stands itself if it does not.
+    pub fn place_of(&self, step: &StepId) -> Place {
+        self.reads.get(step).copied().unwrap_or(self.place)
+    }
+
+    /// Returns the value with every template replaced; fails with a sentence that names the cause.
+    pub fn render(&self, scope: &Scope) -> Result<Value, String> {
+        let mut data = None;
+        self.body.render(scope, &mut data)
+    }
+}
+
+impl Body {
+    /// Renders; `data` holds the scope in the engine's form once a text has asked for it.
+    fn render(&self, scope: &Scope, data: &mut Option<handlebars::Context>) -> Result<Value, String> {
+        match self {
+            Self::Plain(value) => Ok(value.clone()),
+            Self::Lone(expression) => expression.render(scope),
+            Self::Text(text) => {
+                let context = match data {
+                    Some(context) => context,
+                    None => data.insert(engine::context(scope)?),
+                };
+                engine::render(text, context).map(Value::String)
+            }
+            Self::List(items) => items.iter().map(|item| item.render(scope, data)).collect(),
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, body)| Ok((key.clone(), body.render(scope, data)?)))
+                .collect::<Result<Map<_, _>, _>>()
+                .map(Value::Object),
+        }
+    }
+}
+
+impl Scope {
+    /// Returns all names as one value, for the engine.
+    fn data(&self) -> Value {
+        let steps: Map<String, Value> = self
+            .steps
+            .iter()
+            .map(|(id, facts)| {
+                let mut known = Map::new();
+                known.insert("outcome".to_owned(), facts.outcome.clone().into());
+                if let Some(run) = &facts.run_id {
+                    known.insert("run_id".to_owned(), run.clone().into());
+                }
+                (id.as_str().to_owned(), Value::Object(known))
+            })
+            .collect();
+        let mut data = Map::new();
+        data.insert("inputs".to_owned(), Value::Object(self.inputs.clone()));
+        data.insert("env".to_owned(), self.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
+        data.insert("plan".to_owned(), serde_json::json!({ "name": self.plan_name }));
+        data.insert("steps".to_owned(), Value::Object(steps));
+        if let Some((id, started_at)) = &self.flow {
+            data.insert("flow".to_owned(), serde_json::json!({ "id": id, "started_at": started_at }));
+        }
+        Value::Object(data)
+    }
+
+    /// Returns the value of a name, if it has one.
+    fn lookup(&self, path: &[String]) -> Option<Value> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path.as_slice() {
+            ["inputs"] => Some(Value::Object(self.inputs.clone())),
+            ["inputs", name, rest @ ..] => member(self.inputs.get(*name)?, rest).cloned(),
+            ["env", name] => self.env.get(*name).map(|value| value.as_str().into()),
+            ["plan", "name"] => Some(self.plan_name.as_str().into()),
+            ["flow", "id"] => self.flow.as_ref().map(|(id, _)| id.as_str().into()),
+            ["flow", "started_at"] => self.flow.as_ref().map(|(_, started_at)| started_at.as_str().into()),
+            ["steps", id, fact] => {
+                let facts = self.steps.get(&StepId::new(id))?;
+                match *fact {
+                    "outcome" => Some(facts.outcome.as_str().into()),
+                    "run_id" => facts.run_id.as_deref().map(Value::from),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Follows keys and list positions into a value.
+fn member<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, key| match value {
+        Value::Object(map) => map.get(*key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}

@@ -1,0 +1,261 @@
+//! Which names a template may use where it stands, and what to say about the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Scope, StepFacts, engine, member};
+use crate::plan::code::Code;
+use crate::plan::{StepId, words};
+
+/// What is known of the names when the plan is checked.
+pub(in crate::plan) struct Known<'k> {
+    /// Values for a trial: real ones for inputs and variables, made-up ones for steps and the flow.
+    pub(in crate::plan) scope: Scope,
+    /// The same in the engine's form.
+    pub(in crate::plan) context: handlebars::Context,
+    /// Inputs that are declared but have no value yet.
+    pub(in crate::plan) open_inputs: BTreeSet<String>,
+    /// Inputs that are declared further down.
+    pub(in crate::plan) later_inputs: BTreeSet<String>,
+    /// The process's environment.
+    pub(in crate::plan) env: &'k BTreeMap<String, String>,
+    /// Whether a variable that is not set is an error.
+    pub(in crate::plan) env_required: bool,
+}
+
+impl<'k> Known<'k> {
+    /// Returns what is known before any input is read.
+    pub(in crate::plan) fn new(
+        plan_name: &str,
+        env: &'k BTreeMap<String, String>,
+        env_required: bool,
+    ) -> Self {
+        let scope = Scope { plan_name: plan_name.to_owned(), env: env.clone(), ..Scope::default() };
+        Self {
+            scope,
+            context: handlebars::Context::null(),
+            open_inputs: BTreeSet::new(),
+            later_inputs: BTreeSet::new(),
+            env,
+            env_required,
+        }
+    }
+
+    /// Brings the engine's form in step with the scope.
+    pub(in crate::plan) fn refresh(&mut self) {
+        self.context = engine::context(&self.scope).unwrap_or_else(|_| handlebars::Context::null());
+    }
+
+    /// Adds what templates are tried with in place of a flow that has run.
+    pub(in crate::plan) fn expect_flow(&mut self, steps: BTreeMap<StepId, StepFacts>) {
+        self.scope.flow = Some(("000000".to_owned(), "2000-01-01T00:00:00.000Z".to_owned()));
+        self.scope.steps = steps;
+        self.refresh();
+    }
+}
+
+/// Which names are allowed in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum NamesHere {
+    /// Known before the flow begins: `inputs`, `env`, `plan`.
+    Early,
+    /// Also `steps` and `flow`.
+    All,
+}
+
+/// A name that cannot be used, without its place.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: Code,
+    pub(super) message: String,
+    pub(super) label: String,
+    pub(super) help: Vec<String>,
+}
+
+/// What a good name stands for.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// A value that is known now.
+    Value(Value),
+    /// A value that will be known.
+    Later,
+    /// A fact of a step.
+    Step(String),
+}
+
+/// The first words of names, in the order in which a message lists them.
+const ROOTS: [&str; 5] = ["inputs", "steps", "plan", "flow", "env"];
+/// First words that a later version of the language has.
+const LATER_ROOTS: [&str; 5] = ["each", "secret", "environment", "activities", "return_value"];
+
+impl Refusal {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), label: String::new(), help: Vec::new() }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    fn near<'a>(
+        self,
+        word: &str,
+        allowed: impl IntoIterator<Item = &'a str>,
+        whole: &dyn Fn(&str) -> String,
+    ) -> Self {
+        match words::nearest(word, allowed) {
+            Some(near) => self.label(format!("did you mean `{}`?", whole(near))),
+            None => self,
+        }
+    }
+}
+
+/// Decides what a name at the top of a template stands for. `optional` names may lack a member.
+pub(super) fn resolve(
+    path: &[String],
+    optional: bool,
+    here: NamesHere,
+    known: &Known<'_>,
+) -> Result<Meaning, Refusal> {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["inputs"] if known.open_inputs.is_empty() => Ok(value_of(path, known)),
+        ["plan", "name"] => Ok(value_of(path, known)),
+        ["plan", other, ..] => Err(unknown(&parts)
+            .near(other, ["name"], &|near| format!("plan.{near}"))
+            .help("of the plan there is `plan.name`")),
+        ["steps" | "flow", ..] if here == NamesHere::Early => Err(Refusal::new(
+            Code::NameNotHere,
+            format!("`{}` cannot be used here: it is known only when the flow runs", parts.join(".")),
+        )
+        .help("here stand `inputs`, `env` and `plan.name`; steps can be read in `parameters`")),
+        ["inputs"] | ["flow", "id" | "started_at"] => Ok(Meaning::Later),
+        ["flow", other, ..] => Err(unknown(&parts)
+            .near(other, ["id", "started_at"], &|near| format!("flow.{near}"))
+            .help("of the flow there are `flow.id` and `flow.started_at`")),
+        ["inputs", name, rest @ ..] => input(name, rest, optional, known),
+        ["steps", id, rest @ ..] => step(id, rest, known),
+        ["plan" | "flow" | "steps"] => {
+            Err(unknown(&parts).help(format!("say what of it: `{}`", example(parts[0]))))
+        }
+        ["env", name, ..] => {
+            Err(Refusal::new(Code::UnknownName, "environment variables are read with the helper `env`")
+                .help(format!("write `{{{{env \"{name}\"}}}}`")))
+        }
+        ["env"] => Err(Refusal::new(Code::UnknownName, "`env` needs the name of a variable")
+            .help("write `{{env \"NAME\"}}`")),
+        [first, ..] if LATER_ROOTS.contains(first) => Err(Refusal::new(
+            Code::LaterKey,
+            format!("`{first}` is not supported by this version of synflow yet"),
+        )
+        .help("remove it, or use a version that has it")),
+        [first, rest @ ..] => Err(unknown_root(first, rest, known)),
+        [] => Err(Refusal::new(Code::UnknownName, "`this` means nothing outside `#each` and `#with`")
+            .help("write the whole name: `inputs.day`")),
+    }
+}
+
+fn value_of(path: &[String], known: &Known<'_>) -> Meaning {
+    known.scope.lookup(path).map_or(Meaning::Later, Meaning::Value)
+}
+
+fn unknown(parts: &[&str]) -> Refusal {
+    Refusal::new(Code::UnknownName, format!("there is no `{}`", parts.join(".")))
+}
+
+fn example(root: &str) -> &'static str {
+    match root {
+        "plan" => "plan.name",
+        "flow" => "flow.id",
+        "steps" => "steps.load.outcome",
+        _ => "inputs.day",
+    }
+}
+
+fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
+    let mut parts = vec![first];
+    parts.extend(rest);
+    let refusal = unknown(&parts);
+    if known.scope.inputs.contains_key(first) || known.open_inputs.contains(first) {
+        return refusal.label(format!("did you mean `inputs.{}`?", parts.join(".")));
+    }
+    refusal.near(first, ROOTS, &|near| near.to_owned()).help(
+        "names begin with `inputs.`, `steps.`, `plan.` or `flow.`; variables are read with `env \"NAME\"`",
+    )
+}
+
+fn input(name: &str, rest: &[&str], optional: bool, known: &Known<'_>) -> Result<Meaning, Refusal> {
+    if known.open_inputs.contains(name) {
+        return Ok(Meaning::Later);
+    }
+    if known.later_inputs.contains(name) {
+        return Err(Refusal::new(Code::NameNotHere, format!("the input `{name}` is declared further down"))
+            .help("a default may only use inputs that are declared above it: move this one down"));
+    }
+    let Some(value) = known.scope.inputs.get(name) else {
+        let declared: Vec<&str> =
+            known.scope.inputs.keys().chain(&known.open_inputs).map(String::as_str).collect();
+        let refusal = Refusal::new(Code::UnknownName, format!("there is no input `{name}`")).near(
+            name,
+            declared.iter().copied(),
+            &|near| format!("inputs.{near}"),
+        );
+        return Err(if declared.is_empty() {
+            refusal.help("the plan declares no inputs; add it below `inputs:` at the top")
+        } else {
+            refusal.help(format!("declared are {}; add it below `inputs:`", words::list(declared, "and")))
+        });
+    };
+    match member(value, rest) {
+        Some(value) => Ok(Meaning::Value(value.clone())),
+        None if optional => Ok(Meaning::Later),
+        None => Err(no_member(name, rest, value)),
+    }
+}
+
+fn no_member(name: &str, rest: &[&str], value: &Value) -> Refusal {
+    let whole = format!("inputs.{name}.{}", rest.join("."));
+    let refusal = Refusal::new(Code::UnknownName, format!("`{whole}` does not exist in the input's value"));
+    let refusal = match (value, rest) {
+        (Value::Object(map), [key]) => {
+            refusal.near(key, map.keys().map(String::as_str), &|near| format!("inputs.{name}.{near}"))
+        }
+        (Value::Object(_) | Value::Array(_), _) => refusal,
+        _ => refusal.label(format!("`inputs.{name}` is neither a list nor an object")),
+    };
+    refusal.help(format!("if it may be missing, write `{{{{default {whole} ...}}}}`"))
+}
+
+fn step(id: &str, rest: &[&str], known: &Known<'_>) -> Result<Meaning, Refusal> {
+    if !known.scope.steps.contains_key(&StepId::new(id)) {
+        let ids = known.scope.steps.keys().map(StepId::as_str);
+        return Err(Refusal::new(Code::UnknownTemplateStep, format!("there is no step `{id}`"))
+            .near(id, ids, &|near| format!("steps.{near}"))
+            .help("a step is named by its key below `steps:`"));
+    }
+    match rest {
+        ["outcome" | "run_id"] => Ok(Meaning::Step(id.to_owned())),
+        ["outputs", ..] => {
+            Err(Refusal::new(Code::LaterKey, "`outputs` is not supported by this version of synflow yet")
+                .help(format!("of a step there are `steps.{id}.outcome` and `steps.{id}.run_id`")))
+        }
+        _ => Err(Refusal::new(
+            Code::UnknownName,
+            format!(
+                "there is no `steps.{id}{}`",
+                rest.iter().fold(String::new(), |all, part| all + "." + part)
+            ),
+        )
+        .near(rest.first().copied().unwrap_or_default(), ["outcome", "run_id"], &|near| {
+            format!("steps.{id}.{near}")
+        })
+        .help(format!("of a step there are `steps.{id}.outcome` and `steps.{id}.run_id`"))),
+    }
+}

@@ -1,0 +1,423 @@
+//! A text to a compiled template: every name checked, every inline expression made strict.
+//!
+//! Walks the element tree that Handlebars gives, blocks included. Main function: [`parse`].
+
+use handlebars::template::{BlockParam, HelperTemplate, Parameter, Subexpression, TemplateElement};
+use handlebars::{Path, PathSeg, Template};
+use serde_json::Value;
+
+use super::engine::{self, TEXT};
+use super::expression::{Expression, FUNCTIONS, Function};
+use super::names::{Known, Meaning, NamesHere, Refusal, resolve};
+use super::unreadable::{too_deep, unreadable};
+use crate::plan::code::Code;
+use crate::plan::words;
+
+/// Helpers that take a block.
+const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
+/// Helpers that a later version of the language has.
+const LATER_HELPERS: [&str; 10] = [
+    "date_add",
+    "month_start",
+    "month_end",
+    "format_date",
+    "day_of_week",
+    "lower",
+    "upper",
+    "eq",
+    "concat",
+    "secret",
+];
+
+/// A text that has been understood.
+pub(super) struct Parsed {
+    pub(super) compiled: Compiled,
+    pub(super) found: Found,
+}
+
+/// A compiled text.
+pub(super) enum Compiled {
+    Lone(Expression),
+    Text(Template),
+}
+
+/// What a text asks for.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The steps it reads, each with the byte where it does.
+    pub(super) steps: Vec<(String, usize)>,
+    /// The environment variables it reads.
+    pub(super) env: Vec<String>,
+    /// Variables that are not set, each with the byte where it is read.
+    pub(super) unset: Vec<(String, usize)>,
+    /// Whether it uses something that has no value yet, so that it cannot be tried.
+    pub(super) is_open: bool,
+}
+
+/// A problem at some bytes of the text.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) at: usize,
+    pub(super) bytes: usize,
+    pub(super) refusal: Refusal,
+}
+
+/// Compiles a text that holds `{{`.
+pub(super) fn parse(text: &str, here: NamesHere, known: &Known<'_>) -> Result<Parsed, Vec<Problem>> {
+    if let Some(problem) = too_deep(text) {
+        return Err(vec![problem]);
+    }
+    let mut template = Template::compile(text).map_err(|error| vec![unreadable(text, &error)])?;
+    let mut walk = Walk {
+        text,
+        here,
+        known,
+        cursor: 0,
+        locals: Vec::new(),
+        found: Found::default(),
+        problems: Vec::new(),
+    };
+    let lone = lone(&template).map(|inline| walk.expression(inline));
+    if lone.is_none() {
+        walk.template(&mut template, 0);
+    }
+    let Walk { found, problems, .. } = walk;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let compiled = lone.flatten().map_or(Compiled::Text(template), Compiled::Lone);
+    Ok(Parsed { compiled, found })
+}
+
+struct Walk<'w> {
+    text: &'w str,
+    here: NamesHere,
+    known: &'w Known<'w>,
+    /// The byte behind which the names of the current element stand.
+    cursor: usize,
+    /// Names that blocks around the current element declare: `as |item|`.
+    locals: Vec<String>,
+    found: Found,
+    problems: Vec<Problem>,
+}
+
+impl Walk<'_> {
+    /// Checks a lone expression; gives nothing if it has a problem.
+    fn expression(&mut self, inline: &HelperTemplate) -> Option<Expression> {
+        let mut whole = as_parameter(inline);
+        self.parameter(&mut whole, 0, false);
+        if self.problems.is_empty() { expression(&whole) } else { None }
+    }
+
+    /// Checks and rewrites a template. `depth` counts the blocks around it that change what `this` is.
+    fn template(&mut self, template: &mut Template, depth: usize) {
+        for (n, element) in template.elements.iter_mut().enumerate() {
+            if let Some(mapping) = template.mapping.get(n) {
+                self.cursor = self.cursor.max(byte_of(self.text, mapping.0, mapping.1));
+            }
+            match element {
+                TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline) => {
+                    self.inline(inline, depth);
+                }
+                TemplateElement::HelperBlock(block) => self.block(block, depth),
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                _ => self.refuse(
+                    "{{",
+                    Refusal::new(Code::TemplateSyntax, "partials and decorators are not supported")
+                        .help("write the text out"),
+                ),
+            }
+        }
+    }
+
+    /// Checks an inline expression and wraps it so that only a value that fits into text passes.
+    fn inline(&mut self, inline: &mut HelperTemplate, depth: usize) {
+        let mut whole = as_parameter(inline);
+        let value = self.parameter(&mut whole, depth, false);
+        let kind = match value {
+            Some(Value::Array(_)) => Some("a list"),
+            Some(Value::Object(_)) => Some("an object"),
+            _ => None,
+        };
+        if let (Some(kind), Parameter::Path(path)) = (kind, &whole) {
+            let name = raw(path);
+            let refusal = Refusal::new(Code::ListInText, engine::in_text(name, kind))
+                .help(format!("write `{{{{json {name}}}}}` for its JSON text, or let the template stand alone to send {kind}"));
+            self.refuse(name, refusal);
+        }
+        inline.name = Parameter::Name(TEXT.to_owned());
+        inline.params = vec![whole];
+        inline.hash.clear();
+    }
+
+    fn block(&mut self, block: &mut HelperTemplate, depth: usize) {
+        let name = block.name.as_name().unwrap_or_default().to_owned();
+        if !BLOCKS.contains(&name.as_str()) {
+            let near = words::nearest(&name, BLOCKS);
+            let refusal = Refusal::new(Code::UnknownHelper, format!("there is no block helper `#{name}`"))
+                .help(format!("block helpers are {}", words::list(BLOCKS, "and")));
+            return self.refuse(
+                &name,
+                match near {
+                    Some(near) => refusal.label(format!("did you mean `#{near}`?")),
+                    None => refusal,
+                },
+            );
+        }
+        if block.params.len() != 1 {
+            let refusal = Refusal::new(Code::TemplateSyntax, format!("`#{name}` takes one value"));
+            return self.refuse(&name, refusal.help(format!("write `{{{{#{name} inputs.x}}}}`")));
+        }
+        for parameter in block.params.iter_mut().chain(block.hash.values_mut()) {
+            self.parameter(parameter, depth, false);
+        }
+        let declared = self.locals.len();
+        let inner = if name == "each" || name == "with" { depth + 1 } else { depth };
+        self.locals.extend(block_params(block.block_param.as_ref()));
+        if let Some(template) = &mut block.template {
+            self.template(template, inner);
+        }
+        self.locals.truncate(declared);
+        if let Some(template) = &mut block.inverse {
+            self.template(template, depth);
+        }
+    }
+
+    /// Checks what is given to a helper or stands alone; gives its value if that is known now.
+    fn parameter(&mut self, parameter: &mut Parameter, depth: usize, optional: bool) -> Option<Value> {
+        match parameter {
+            Parameter::Literal(value) => Some(value.clone()),
+            Parameter::Path(path) => {
+                let path = path.clone();
+                self.path(&path, depth, optional)
+            }
+            Parameter::Subexpression(call) => {
+                let TemplateElement::Expression(call) = call.element.as_mut() else { return None };
+                if call.name.as_name() == Some("env") {
+                    *parameter = self.env(call, optional)?;
+                    return None;
+                }
+                if call.params.is_empty() && call.hash.is_empty() {
+                    *parameter = call.name.clone();
+                    return self.parameter(parameter, depth, optional);
+                }
+                self.call(call, depth, optional);
+                None
+            }
+            Parameter::Name(name) => {
+                let name = name.clone();
+                self.refuse(&name, unknown_helper(&name));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn call(&mut self, call: &mut HelperTemplate, depth: usize, optional: bool) {
+        let name = call.name.as_name().unwrap_or_default().to_owned();
+        let Some(function) = function(&name) else {
+            return self.refuse(&name, unknown_helper(&name));
+        };
+        if call.params.len() != function.arity() || !call.hash.is_empty() {
+            return self.refuse(&name, usage(&name));
+        }
+        for (n, parameter) in call.params.iter_mut().enumerate() {
+            let optional = optional || function == Function::Default && n == 0;
+            self.parameter(parameter, depth, optional);
+        }
+    }
+
+    /// Checks `env "NAME"` and turns it into a name that the scope knows.
+    fn env(&mut self, call: &HelperTemplate, optional: bool) -> Option<Parameter> {
+        let [Parameter::Literal(Value::String(name))] = call.params.as_slice() else {
+            self.refuse("env", usage("env"));
+            return None;
+        };
+        if name.is_empty() || name.contains(|c: char| "[]={}".contains(c) || c.is_control()) {
+            let refusal =
+                Refusal::new(Code::UnknownVariable, format!("`{name}` cannot be a variable's name"));
+            self.refuse("env", refusal);
+            return None;
+        }
+        if self.known.env.contains_key(name) {
+            self.found.env.push(name.clone());
+        } else if !optional {
+            let at = self.find(name);
+            if self.known.env_required {
+                let refusal = Refusal::new(
+                    Code::UnknownVariable,
+                    format!("the environment variable `{name}` is not set"),
+                )
+                .help(format!("set it, or give a default: `{{{{default (env \"{name}\") \"...\"}}}}`"));
+                self.refuse(name, refusal);
+            } else {
+                self.found.unset.push((name.clone(), at));
+                self.found.is_open = true;
+            }
+        }
+        Parameter::parse(&format!("@root.env.[{name}]")).ok()
+    }
+
+    /// Checks a name and gives its value if that is known now.
+    fn path(&mut self, path: &Path, depth: usize, optional: bool) -> Option<Value> {
+        let name = raw(path).to_owned();
+        let Path::Relative((segments, _)) = path else {
+            if depth == 0 {
+                self.refuse(
+                    &name,
+                    Refusal::new(Code::UnknownName, format!("`{name}` has a meaning only inside `#each`")),
+                );
+            }
+            return None;
+        };
+        let parts: Vec<String> = segments
+            .iter()
+            .filter_map(|segment| if let PathSeg::Named(part) = segment { Some(part.clone()) } else { None })
+            .collect();
+        let up = name.matches("../").count();
+        let first = parts.first().map_or("", String::as_str);
+        if name.starts_with("@root") || up >= depth {
+            return self.root(&name, &parts, optional);
+        }
+        let of_item =
+            name.starts_with("this") || name.starts_with('.') || self.locals.iter().any(|l| l == first);
+        if !of_item && ["inputs", "steps", "plan", "flow"].contains(&first) {
+            let refusal = Refusal::new(
+                Code::UnknownName,
+                format!("inside `#each` and `#with`, `{name}` is looked for in the item"),
+            )
+            .help(format!("write `@root.{name}`"));
+            self.refuse(&name, refusal);
+        }
+        None
+    }
+
+    fn root(&mut self, name: &str, parts: &[String], optional: bool) -> Option<Value> {
+        if parts.len() == 1 && (function(name).is_some() || name == "env") {
+            self.refuse(name, usage(name));
+            return None;
+        }
+        match resolve(parts, optional, self.here, self.known) {
+            Ok(Meaning::Value(value)) => return Some(value),
+            Ok(Meaning::Later) => self.found.is_open |= self.lacks_trial_value(parts),
+            Ok(Meaning::Step(id)) => {
+                let at = self.find(name);
+                self.found.steps.push((id, at));
+            }
+            Err(refusal) => self.refuse(name, refusal),
+        }
+        None
+    }
+
+    fn lacks_trial_value(&self, parts: &[String]) -> bool {
+        match parts {
+            [inputs] if inputs == "inputs" => true,
+            [inputs, name, ..] if inputs == "inputs" => self.known.open_inputs.contains(name),
+            _ => false,
+        }
+    }
+
+    /// Reports a problem with a piece of the text behind the cursor.
+    fn refuse(&mut self, piece: &str, refusal: Refusal) {
+        let at = self.find(piece);
+        self.problems.push(Problem { at, bytes: piece.len(), refusal });
+    }
+
+    /// Returns where a piece stands behind the cursor.
+    fn find(&self, piece: &str) -> usize {
+        let rest = self.text.get(self.cursor..).unwrap_or_default();
+        rest.find(piece).map_or(self.cursor, |at| self.cursor + at)
+    }
+}
+
+/// Returns the expression if the text is nothing but one.
+fn lone(template: &Template) -> Option<&HelperTemplate> {
+    match template.elements.as_slice() {
+        [TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline)] => Some(inline),
+        _ => None,
+    }
+}
+
+fn function(name: &str) -> Option<Function> {
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
+}
+
+fn usage(name: &str) -> Refusal {
+    let (message, help) = match name {
+        "json" => ("`json` takes one value", "write `{{json inputs.regions}}`"),
+        "default" => (
+            "`default` takes a value and what stands in for it",
+            "write `{{default inputs.region \"emea\"}}`",
+        ),
+        _ => ("`env` takes the name of a variable in quotes", "write `{{env \"NAME\"}}`"),
+    };
+    Refusal::new(Code::TemplateSyntax, message).help(help)
+}
+
+fn unknown_helper(name: &str) -> Refusal {
+    if LATER_HELPERS.contains(&name) {
+        let message = format!("the helper `{name}` is not supported by this version of synflow yet");
+        return Refusal::new(Code::LaterKey, message).help("remove it, or use a version that has it");
+    }
+    let helpers = || FUNCTIONS.iter().map(|(name, _)| *name).chain(["env"]);
+    let refusal = Refusal::new(Code::UnknownHelper, format!("there is no helper `{name}`"));
+    let refusal = match words::nearest(name, helpers()) {
+        Some(near) => refusal.label(format!("did you mean `{near}`?")),
+        None => refusal,
+    };
+    refusal.help(format!("helpers are {}", words::list(helpers(), "and")))
+}
+
+/// Returns an inline expression as a parameter: its name, or its call in parentheses.
+fn as_parameter(inline: &HelperTemplate) -> Parameter {
+    if inline.params.is_empty() && inline.hash.is_empty() {
+        return match &inline.name {
+            Parameter::Name(name) => Parameter::parse(name).unwrap_or_else(|_| inline.name.clone()),
+            other => other.clone(),
+        };
+    }
+    let call = Subexpression::new(inline.name.clone(), inline.params.clone(), inline.hash.clone());
+    Parameter::Subexpression(call)
+}
+
+/// Returns a checked parameter as an expression.
+fn expression(parameter: &Parameter) -> Option<Expression> {
+    match parameter {
+        Parameter::Literal(value) => Some(Expression::Literal(value.clone())),
+        Parameter::Path(Path::Relative((segments, _))) => {
+            let parts = segments.iter().filter_map(|segment| match segment {
+                PathSeg::Named(part) => Some(part.clone()),
+                _ => None,
+            });
+            Some(Expression::Name(parts.collect()))
+        }
+        Parameter::Subexpression(call) => {
+            let values = call.params()?.iter().map(expression).collect::<Option<_>>()?;
+            Some(Expression::Call(function(call.name())?, values))
+        }
+        _ => None,
+    }
+}
+
+fn block_params(declared: Option<&BlockParam>) -> Vec<String> {
+    let name = |parameter: &Parameter| parameter.as_name().map(str::to_owned);
+    match declared {
+        Some(BlockParam::Single(one)) => name(one).into_iter().collect(),
+        Some(BlockParam::Pair((one, two))) => name(one).into_iter().chain(name(two)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns a name as it is written.
+fn raw(path: &Path) -> &str {
+    match path {
+        Path::Relative((_, raw)) | Path::Local((_, _, raw)) => raw,
+    }
+}
+
+/// Returns the byte at a line and column of the text, both from 1.
+fn byte_of(text: &str, line: usize, column: usize) -> usize {
+    let above: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = text.get(above..).unwrap_or_default();
+    above + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
+}

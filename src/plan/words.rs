@@ -1,0 +1,213 @@
+//! The right word for a wrong one: near misses and the words of other tools.
+
+/// Words of other tools and of other versions of YAML habits, with ours. The right one only counts
+/// where it is allowed, so one wrong word may stand here with several right ones.
+const FOREIGN: &[(&str, &str)] = &[
+    ("activities", "steps"),
+    ("activity", "pipeline"),
+    ("after", "depends_on"),
+    ("allow_fail", "allow_failure"),
+    ("allowed_to_fail", "allow_failure"),
+    ("args", "parameters"),
+    ("arguments", "parameters"),
+    ("attempts", "max_attempts"),
+    ("attempts", "retry"),
+    ("base_url", "endpoint"),
+    ("comment", "description"),
+    ("concurrency", "max_parallel"),
+    ("continue_on_error", "allow_failure"),
+    ("count", "max_attempts"),
+    ("default_value", "default"),
+    ("dependencies", "depends_on"),
+    ("depends", "depends_on"),
+    ("deps", "depends_on"),
+    ("desc", "description"),
+    ("doc", "description"),
+    ("host", "endpoint"),
+    ("id", "name"),
+    ("ignore_errors", "allow_failure"),
+    ("ignore_failure", "allow_failure"),
+    ("inputs", "parameters"),
+    ("interval", "delay"),
+    ("job", "pipeline"),
+    ("jobs", "steps"),
+    ("labels", "tags"),
+    ("max_active_runs", "max_parallel"),
+    ("max_concurrency", "max_parallel"),
+    ("max_interval", "max_delay"),
+    ("max_retries", "retry"),
+    ("max_workers", "max_parallel"),
+    ("needs", "depends_on"),
+    ("notes", "description"),
+    ("parallelism", "max_parallel"),
+    ("params", "inputs"),
+    ("params", "parameters"),
+    ("parameters", "inputs"),
+    ("pipeline_name", "pipeline"),
+    ("pipelines", "steps"),
+    ("policy", "retry"),
+    ("requires", "depends_on"),
+    ("retries", "max_attempts"),
+    ("retries", "retry"),
+    ("retry_delay", "delay"),
+    ("retry_interval_in_seconds", "delay"),
+    ("retry_policy", "retry"),
+    ("soft_fail", "allow_failure"),
+    ("stages", "steps"),
+    ("tasks", "steps"),
+    ("threads", "max_parallel"),
+    ("timeout_in_minutes", "timeout"),
+    ("timeout_in_seconds", "timeout"),
+    ("timeout_minutes", "timeout"),
+    ("timeout_seconds", "timeout"),
+    ("title", "name"),
+    ("trigger", "pipeline"),
+    ("upstream", "depends_on"),
+    ("uri", "endpoint"),
+    ("url", "endpoint"),
+    ("uses", "pipeline"),
+    ("value", "default"),
+    ("variables", "inputs"),
+    ("variables", "parameters"),
+    ("vars", "inputs"),
+    ("vars", "parameters"),
+    ("wait", "delay"),
+    ("with", "parameters"),
+    // Words that stand as values.
+    ("always", "completed"),
+    ("any", "completed"),
+    ("azure_public", "public"),
+    ("azure_china", "china"),
+    ("azure_us_government", "us_government"),
+    ("boolean", "bool"),
+    ("completion", "completed"),
+    ("constant", "fixed"),
+    ("datetime", "date"),
+    ("dict", "object"),
+    ("done", "completed"),
+    ("double", "float"),
+    ("error", "failed"),
+    ("exp", "exponential"),
+    ("fail", "failed"),
+    ("failure", "failed"),
+    ("finished", "completed"),
+    ("integer", "int"),
+    ("json", "object"),
+    ("list", "array"),
+    ("map", "object"),
+    ("number", "float"),
+    ("skip", "skipped"),
+    ("str", "string"),
+    ("success", "succeeded"),
+    ("text", "string"),
+    ("usgov", "us_government"),
+    // Keys that later versions of the language have, by their names elsewhere.
+    ("condition", "when"),
+    ("foreach", "for_each"),
+    ("if", "when"),
+    ("items", "for_each"),
+    ("loop", "for_each"),
+    ("run_after", "depends_on"),
+    ("runs_after", "depends_on"),
+    ("strategy", "matrix"),
+    ("with_items", "for_each"),
+];
+
+/// Returns our word for another tool's, if it is among those allowed.
+pub(super) fn foreign<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
+    let snake = snake_case(word);
+    let ours = |wanted: &str| allowed.iter().copied().find(|allowed| *allowed == wanted);
+    if snake != word
+        && let Some(same) = ours(&snake)
+    {
+        return Some(same);
+    }
+    FOREIGN.iter().filter(|(theirs, _)| *theirs == snake).find_map(|(_, right)| ours(right))
+}
+
+/// Returns the allowed word that is most like a mistyped one, if any is like it at all.
+pub(super) fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let longest = word.chars().count().max(candidate.chars().count());
+        let distance = strsim::osa_distance(&word, &candidate);
+        // A third of the letters may differ, and one in a word of two or three.
+        (distance <= (longest / 3).max(usize::from(longest > 1))).then_some(distance)
+    };
+    allowed
+        .into_iter()
+        .filter_map(|candidate| likeness(candidate).map(|distance| (distance, candidate)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns words as a sentence names them: `` `a`, `b` and `c` ``.
+pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+    let mut quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match quoted.pop() {
+        None => String::new(),
+        Some(only) if quoted.is_empty() => only,
+        Some(end) => format!("{} {last} {end}", quoted.join(", ")),
+    }
+}
+
+/// Returns `dependsOn` and `depends-on` as `depends_on`.
+fn snake_case(word: &str) -> String {
+    let mut snake = String::with_capacity(word.len() + 4);
+    let mut before_lower = false;
+    for c in word.chars() {
+        if c == '-' || c == ' ' {
+            snake.push('_');
+        } else {
+            if c.is_uppercase() && before_lower {
+                snake.push('_');
+            }
+            snake.extend(c.to_lowercase());
+        }
+        before_lower = c.is_lowercase() || c.is_ascii_digit();
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{foreign, list, nearest};
+
+    const STEP: &[&str] =
+        &["pipeline", "parameters", "depends_on", "timeout", "retry", "allow_failure", "tags"];
+
+    #[test]
+    fn knows_the_words_of_other_tools() {
+        let check = |word: &str, want: Option<&str>| assert_eq!(foreign(word, STEP), want, "{word}");
+        check("needs", Some("depends_on"));
+        check("dependsOn", Some("depends_on"));
+        check("depends-on", Some("depends_on"));
+        check("with", Some("parameters"));
+        check("timeoutInSeconds", Some("timeout"));
+        check("continueOnError", Some("allow_failure"));
+        check("continue-on-error", Some("allow_failure"));
+        check("jobs", None);
+        check("depends_on", None);
+    }
+
+    #[test]
+    fn finds_the_nearest_word() {
+        let check = |word: &str, want: Option<&str>| {
+            assert_eq!(nearest(word, STEP.iter().copied()), want, "{word}");
+        };
+        check("depend_on", Some("depends_on"));
+        check("pipline", Some("pipeline"));
+        check("tag", Some("tags"));
+        check("Timeout", Some("timeout"));
+        check("owner", None);
+        check("", None);
+    }
+
+    #[test]
+    fn lists_words() {
+        assert_eq!(list(["a"], "and"), "`a`");
+        assert_eq!(list(["a", "b", "c"], "or"), "`a`, `b` or `c`");
+        assert_eq!(list([], "or"), "");
+    }
+}

@@ -1,0 +1,231 @@
+//! The corpus of plans: each bad one beside the exact text it is answered with, each good one read
+//! by a second YAML reader and by the JSON Schema too.
+//!
+//! `UPDATE_EXPECT=1 cargo test --test it plans` writes the expected texts anew; read them before
+//! you commit them. Lines such as `# input: day=2024-05-01` at the top of a plan stand for
+//! `--input`, and `# validate` for inputs that need not be given.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::{ProptestConfig, any, prop, proptest};
+use serde_json::Value;
+use synflow::graph::PlanGraph;
+use synflow::plan::{Given, Loaded, load, render, schema};
+use synflow::time::Timestamp;
+
+/// Bad plans whose mistake lies in the text or in the shape, so that the schema must refuse them too.
+const STRUCTURAL: &[&str] = &[
+    "backoff-word",
+    "condition-list-empty",
+    "condition-word",
+    "depends-on-map",
+    "duration-bare-number",
+    "duration-unit",
+    "input-type-word",
+    "key-foreign",
+    "key-later",
+    "key-unknown",
+    "max-parallel-zero",
+    "name-missing",
+    "retry-number",
+    "step-id",
+    "steps-empty",
+    "steps-list",
+    "type-wrong",
+    "version-missing",
+    "version-text",
+    "version-wrong",
+];
+
+fn corpus(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(folder);
+    let mut plans: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .collect();
+    plans.sort();
+    plans
+}
+
+/// What the shell would hand over: a fixed day, one variable, and the inputs that the plan asks for.
+fn given(text: &[u8]) -> Given {
+    let text = String::from_utf8_lossy(text);
+    let comments = || text.lines().take_while(|line| line.starts_with('#'));
+    let inputs = comments()
+        .filter_map(|line| line.strip_prefix("# input: ")?.split_once('='))
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect();
+    Given {
+        inputs,
+        env: BTreeMap::from([("REGION".to_owned(), "emea".to_owned())]),
+        now: "2024-05-02T10:00:00Z".parse::<Timestamp>().unwrap(),
+        inputs_required: !comments().any(|line| line == "# validate"),
+    }
+}
+
+fn name(path: &Path) -> &str {
+    path.file_stem().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn bad_plans_are_answered_to_the_letter() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut wrong = Vec::new();
+    let plans = corpus("bad");
+    assert!(plans.len() >= 35, "only {} bad plans", plans.len());
+    for path in plans {
+        let text = fs::read(&path).unwrap();
+        let file_name = path.file_name().unwrap().to_str().unwrap();
+        let linked = load(&text, &given(&text)).and_then(|loaded| PlanGraph::link(&loaded.plan));
+        let shown = match linked {
+            Ok(_) => panic!("{file_name} was accepted"),
+            Err(findings) => {
+                for finding in &findings {
+                    let helps = !finding.help.is_empty() || finding.label.starts_with("did you mean");
+                    assert!(helps, "{file_name} names no next action: {finding:?}");
+                }
+                render(&findings, file_name, &text, false)
+            }
+        };
+        let expected = path.with_extension("txt");
+        if update {
+            fs::write(&expected, &shown).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
+            wrong.push(format!("--- {file_name}\n{shown}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nUPDATE_EXPECT=1 accepts these texts", wrong.join("\n"));
+}
+
+#[test]
+fn good_plans_are_accepted() {
+    for path in corpus("good") {
+        let text = fs::read(&path).unwrap();
+        let loaded = load(&text, &given(&text)).unwrap_or_else(|findings| {
+            panic!("{}", render(&findings, &path.display().to_string(), &text, false))
+        });
+        assert!(PlanGraph::link(&loaded.plan).is_ok(), "{}", path.display());
+        assert!(!loaded.plan.steps.is_empty());
+        assert!(!loaded.plan.workspaces.is_empty());
+    }
+}
+
+#[test]
+fn the_schema_in_the_repository_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/plan.schema.json");
+    let fresh = format!("{:#}\n", schema());
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &fresh).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == fresh, "stale: run `cargo run -- schema > schemas/plan.schema.json`");
+}
+
+#[test]
+fn the_schema_accepts_every_good_plan_and_refuses_wrong_shapes() {
+    let schema = schema();
+    jsonschema::meta::validate(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for path in corpus("good") {
+        let value = second_reading(&fs::read(&path).unwrap());
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", name(&path));
+    }
+    let bad = corpus("bad");
+    for wanted in STRUCTURAL {
+        let path = bad.iter().find(|path| name(path) == *wanted).unwrap_or_else(|| panic!("no {wanted}"));
+        assert!(!validator.is_valid(&second_reading(&fs::read(path).unwrap())), "{wanted} passes the schema");
+    }
+}
+
+#[test]
+fn a_second_reader_of_yaml_sees_the_same() {
+    for path in corpus("good") {
+        let text = fs::read(&path).unwrap();
+        let Loaded { plan, .. } = load(&text, &given(&text)).unwrap();
+        let value = second_reading(&text);
+        assert_eq!(value["name"], Value::String(plan.name.clone()), "{}", name(&path));
+        let steps = value["steps"].as_object().unwrap();
+        let ids: Vec<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+        assert_eq!(steps.keys().map(String::as_str).collect::<Vec<_>>(), ids, "{}", name(&path));
+        for step in &plan.steps {
+            let Some(parameters) = steps[step.id.as_str()].get("parameters").and_then(Value::as_object)
+            else {
+                continue;
+            };
+            assert_eq!(parameters.len(), step.parameters.len());
+            for ((name, template), (key, value)) in step.parameters.iter().zip(parameters) {
+                assert_eq!(name, key);
+                if !value.to_string().contains("{{") {
+                    assert_eq!(
+                        template.render(&synflow::plan::Scope::default()).as_ref(),
+                        Ok(value),
+                        "{name}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Reads a plan with the other YAML library, merge keys applied.
+fn second_reading(text: &[u8]) -> Value {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut value: serde_yaml::Value = serde_yaml::from_slice(text).unwrap();
+    value.apply_merge().unwrap();
+    serde_json::to_value(value).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        answered(&bytes);
+    }
+
+    #[test]
+    fn any_yaml_letters_are_answered(text in "[-a-c:{}\\[\\]\"'&*!|>%@# \n\t?,0-9~<.é]{0,120}") {
+        answered(text.as_bytes());
+    }
+
+    #[test]
+    fn any_template_is_answered(inner in "[-a-c#/{}()|=@.\"'\\[\\]!&^>* \n0-9~]{0,60}", block in "(each|if|with|json|default|env|inputs|this|else| )*") {
+        for text in [format!("{{{{{inner}}}}}"), format!("{{{{#{block} {inner}}}}}x{{{{/if}}}}"), format!("{{{{{block}{inner}"), inner] {
+            let plan = serde_json::json!({
+                "version": 1, "name": "x", "workspace": "w", "inputs": { "a": { "type": "array", "default": [1] } },
+                "steps": { "b": { "parameters": { "p": text } } },
+            });
+            answered(plan.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn any_mutation_of_a_good_plan_is_answered(
+        which in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..12_usize, "[-a-z:{}\\[\\]\"'&*!|>#@ \n\t,0-9]{0,8}"), 1..4),
+    ) {
+        let plans = corpus("good");
+        let mut text = fs::read(which.get(&plans)).unwrap();
+        for (at, length, with) in cuts {
+            let at = at.index(text.len() + 1);
+            text.splice(at..text.len().min(at + length), with.bytes());
+        }
+        answered(&text);
+    }
+}
+
+/// Loads and shows whatever comes out; the test is that it comes out.
+fn answered(text: &[u8]) {
+    let findings = match load(text, &given(text)) {
+        Ok(loaded) => loaded.notes,
+        Err(findings) => {
+            assert!(findings.iter().any(synflow::plan::Diagnostic::is_error));
+            findings
+        }
+    };
+    render(&findings, "plan.yaml", text, true);
+}

@@ -14,3 +14,5 @@ pub mod time;
 pub mod plan;
 
 pub mod graph;
+
+pub mod flow;

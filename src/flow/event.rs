@@ -1,0 +1,408 @@
+//! What has happened to a flow: the facts that the journal keeps and that [`super::Flow`] is folded from.
+//!
+//! This is a file format. A change that an older synflow could misread needs a new journal format
+//! (`docs/journal.md`). Facts only: a wish is an [`super::decide::Effect`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::plan::StepId;
+use crate::time::Timestamp;
+
+/// The id of a flow: six or more lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FlowId(pub String);
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Synapse's id of a pipeline run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub Uuid);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(Uuid::parse_str(text)?))
+    }
+}
+
+/// What Synapse says of a run (protocol 4). Words it has not used so far are not terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunStatus {
+    /// Accepted, waiting for its turn.
+    Queued,
+    /// At work.
+    InProgress,
+    /// A cancel was accepted and is not done yet.
+    Canceling,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended because somebody asked.
+    Cancelled,
+    /// A word we do not know.
+    Other(String),
+}
+
+impl RunStatus {
+    /// Says whether the run has come to its end.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Queued => "Queued",
+            Self::InProgress => "InProgress",
+            Self::Canceling => "Canceling",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+/// How a step, or one attempt at it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The run succeeded, and so did all that counts in it.
+    Succeeded,
+    /// The run says Succeeded, yet an activity in it failed.
+    Warned,
+    /// The run failed, or Synapse refused to start it.
+    Failed,
+    /// Somebody cancelled the run.
+    Cancelled,
+    /// The run took longer than the plan allows.
+    TimedOut,
+    /// Its own condition was false.
+    Skipped,
+    /// It waited for something that, all being well, did not happen.
+    NotNeeded,
+    /// What it depends on went wrong.
+    Blocked,
+    /// A person must look.
+    Unknown,
+}
+
+impl Outcome {
+    /// Returns the word that plans, journals and people use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::Skipped => "skipped",
+            Self::NotNeeded => "not_needed",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// An error as the service tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepError {
+    /// The service's code; empty where it gave none.
+    #[serde(default)]
+    pub code: String,
+    /// The service's text.
+    pub message: String,
+    /// The activity that failed, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
+}
+
+/// Why we ask Synapse to cancel a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// The step's `timeout` has passed.
+    TimedOut,
+}
+
+/// Something that has happened. `attempt` counts from 1 for each step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A start request with this run id may leave from now on.
+    StartIntended {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// The id we chose for the run.
+        run: RunId,
+        /// The rendered parameters.
+        parameters: Map<String, Value>,
+    },
+    /// The request certainly never started a run; it goes out again, with the same id, at `again_at`.
+    StartNotSent {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// What went wrong, for people.
+        reason: String,
+        /// The earliest time of the next try.
+        again_at: Timestamp,
+    },
+    /// The same request, with the same id and parameters, may leave again from now on.
+    StartResent {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The request may or may not have started a run.
+    StartUnclear {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// What went wrong, for people.
+        reason: String,
+    },
+    /// Synapse said no; sending the request again cannot help.
+    StartRefused {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// What Synapse said.
+        error: StepError,
+    },
+    /// The run exists.
+    RunStarted {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// The id the service gave, which counts from now on.
+        run: RunId,
+        /// True if we found it by looking, not from the answer to our request.
+        adopted: bool,
+    },
+    /// Synapse calls the run by another, not yet final, word.
+    RunChanged {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// The new word.
+        status: RunStatus,
+    },
+    /// We are about to ask Synapse to cancel the run.
+    CancelIntended {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// Synapse took the cancel; the run goes on until it says otherwise.
+    CancelAccepted {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The run has come to its end, by the service's own word.
+    RunEnded {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// A terminal status.
+        status: RunStatus,
+        /// The service's text; empty for a run that ended well.
+        #[serde(default)]
+        message: String,
+        /// When the service says it started.
+        #[serde(default)]
+        run_start: Option<Timestamp>,
+        /// When the service says it ended.
+        #[serde(default)]
+        run_end: Option<Timestamp>,
+    },
+    /// The attempt is over: its activities were read, or there was no run.
+    AttemptEnded {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+        /// What went wrong, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
+    },
+    /// Another attempt follows.
+    RetryScheduled {
+        /// The step.
+        step: StepId,
+        /// The coming attempt.
+        attempt: u32,
+        /// The earliest time of its start.
+        at: Timestamp,
+    },
+    /// The step is over; only this meets edges.
+    StepEnded {
+        /// The step.
+        step: StepId,
+        /// How.
+        outcome: Outcome,
+        /// Which rule or upstream decided, for people; empty where the attempt says it all.
+        #[serde(default)]
+        reason: String,
+    },
+    /// This process stops looking; the runs go on.
+    Detached,
+    /// Every step has ended.
+    FlowEnded {
+        /// The flow's exit code.
+        exit_code: u8,
+    },
+}
+
+impl Event {
+    /// Returns the step it happened to; nothing if it happened to the flow.
+    pub const fn step(&self) -> Option<&StepId> {
+        match self {
+            Self::StartIntended { step, .. }
+            | Self::StartNotSent { step, .. }
+            | Self::StartResent { step, .. }
+            | Self::StartUnclear { step, .. }
+            | Self::StartRefused { step, .. }
+            | Self::RunStarted { step, .. }
+            | Self::RunChanged { step, .. }
+            | Self::CancelIntended { step, .. }
+            | Self::CancelAccepted { step, .. }
+            | Self::RunEnded { step, .. }
+            | Self::AttemptEnded { step, .. }
+            | Self::RetryScheduled { step, .. }
+            | Self::StepEnded { step, .. } => Some(step),
+            Self::Detached | Self::FlowEnded { .. } => None,
+        }
+    }
+
+    /// Returns the attempt it happened to; nothing if it happened to the whole step or flow.
+    pub const fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::StartIntended { attempt, .. }
+            | Self::StartNotSent { attempt, .. }
+            | Self::StartResent { attempt, .. }
+            | Self::StartUnclear { attempt, .. }
+            | Self::StartRefused { attempt, .. }
+            | Self::RunStarted { attempt, .. }
+            | Self::RunChanged { attempt, .. }
+            | Self::CancelIntended { attempt, .. }
+            | Self::CancelAccepted { attempt, .. }
+            | Self::RunEnded { attempt, .. }
+            | Self::AttemptEnded { attempt, .. }
+            | Self::RetryScheduled { attempt, .. } => Some(*attempt),
+            Self::StepEnded { .. } | Self::Detached | Self::FlowEnded { .. } => None,
+        }
+    }
+}
+
+/// An event with its number and time, as the journal keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Counts from 1 without gaps within a flow.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// How Synapse answered a request to start a run; decides what may be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartOutcome {
+    /// Accepted. The id is the service's, which may differ from the one sent.
+    Started(RunId),
+    /// Synapse said no. Sending it again cannot help.
+    Refused(StepError),
+    /// It certainly started nothing. Safe to send again, not before `after` where the service named a time.
+    NotSent {
+        /// What went wrong, for people.
+        reason: String,
+        /// How long the service asked us to wait.
+        after: Option<crate::time::Delay>,
+    },
+    /// It may have started a run. Look before anything else.
+    Unclear {
+        /// What went wrong, for people.
+        reason: String,
+    },
+}
+
+/// A run as the service shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSeen {
+    /// Its id.
+    pub run: RunId,
+    /// Its pipeline.
+    pub pipeline: String,
+    /// What Synapse says of it.
+    pub status: RunStatus,
+    /// The service's text; empty where there is none.
+    pub message: String,
+    /// When it started, by the service's clock.
+    pub run_start: Option<Timestamp>,
+    /// When it ended, by the service's clock.
+    pub run_end: Option<Timestamp>,
+    /// When the record last changed, by the service's clock.
+    pub last_updated: Option<Timestamp>,
+}
+
+/// An activity of a run as the service shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivitySeen {
+    /// Its name in the definition.
+    pub name: String,
+    /// Its type, such as `Copy` or `ExecutePipeline`.
+    pub kind: String,
+    /// The service's word, such as `InProgress` or `Failed`.
+    pub status: String,
+    /// When it started, by the service's clock.
+    pub start: Option<Timestamp>,
+    /// When it ended, by the service's clock.
+    pub end: Option<Timestamp>,
+    /// The error's code and text; both empty for an activity that did not fail.
+    pub error: StepError,
+    /// What it produced.
+    pub output: Value,
+}

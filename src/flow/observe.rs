@@ -1,0 +1,106 @@
+//! What an answer of the service means for a flow: from what was seen to the event that records it.
+
+use crate::flow::policy::{self, Limits};
+use crate::flow::{
+    ActivitySeen, CancelReason, Event, Flow, Outcome, RunId, RunSeen, RunStatus, StartOutcome, StepError,
+    StepState,
+};
+use crate::plan::StepIndex;
+use crate::time::Timestamp;
+
+/// Returns what the answer to a start request means. The step must be `Starting`.
+pub fn start_answered(
+    flow: &Flow,
+    step: StepIndex,
+    answer: StartOutcome,
+    limits: &Limits,
+    now: Timestamp,
+) -> Event {
+    let sent = flow.run(step).last_attempt().expect("a starting step has an attempt");
+    let (step, attempt) = (flow.step(step).id.clone(), sent.number);
+    match answer {
+        StartOutcome::Started(run) => Event::RunStarted { step, attempt, run, adopted: false },
+        StartOutcome::Refused(error) => Event::StartRefused { step, attempt, error },
+        StartOutcome::NotSent { reason, after } => {
+            let salt = sent.run.0.as_u64_pair().0;
+            let again_at = now + policy::pause(limits, salt, sent.sends, after);
+            Event::StartNotSent { step, attempt, reason, again_at }
+        }
+        StartOutcome::Unclear { reason } => Event::StartUnclear { step, attempt, reason },
+    }
+}
+
+/// Returns what seeing a step's run means; nothing if it tells nothing new.
+pub fn run_seen(flow: &Flow, step: StepIndex, seen: &RunSeen) -> Option<Event> {
+    let run = flow.run(step);
+    let attempt = run.last_attempt().filter(|attempt| attempt.run == seen.run)?;
+    let (step, number) = (flow.step(step).id.clone(), attempt.number);
+    match run.state {
+        StepState::Unclear { .. } => {
+            Some(Event::RunStarted { step, attempt: number, run: seen.run, adopted: true })
+        }
+        StepState::Running if seen.status.is_terminal() => Some(Event::RunEnded {
+            step,
+            attempt: number,
+            status: seen.status.clone(),
+            message: seen.message.clone(),
+            run_start: seen.run_start,
+            run_end: seen.run_end,
+        }),
+        StepState::Running if attempt.status.as_ref() != Some(&seen.status) => {
+            Some(Event::RunChanged { step, attempt: number, status: seen.status.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// Returns what it means that Synapse took a cancel; nothing if the run has ended meanwhile.
+pub fn cancel_accepted(flow: &Flow, step: StepIndex, run: RunId) -> Option<Event> {
+    let step_run = flow.run(step);
+    let attempt = step_run.last_attempt().filter(|attempt| attempt.run == run && !attempt.cancel_accepted)?;
+    let attempt = (step_run.state == StepState::Running).then_some(attempt.number)?;
+    Some(Event::CancelAccepted { step: flow.step(step).id.clone(), attempt })
+}
+
+/// Returns what a list of runs means, in the order of the list. Runs of others are passed over.
+pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
+    let ours = seen.iter().filter_map(|run| Some((flow.running_step_of(run.run)?, run)));
+    ours.filter_map(|(step, run)| run_seen(flow, step, run)).collect()
+}
+
+/// Returns how an attempt ended, judged by its run's last word and its activities. The step must be `Settling`.
+///
+/// A run that says Succeeded although an activity failed has only warned: the service judges by the leaf
+/// activities alone (protocol 4). Of a run that we cancelled, Succeeded still counts: the service's last word wins.
+pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Event {
+    let attempt = flow.run(step).last_attempt().expect("a settling step has an attempt");
+    let failed = activities.iter().find(|activity| activity.status == "Failed");
+    let timed_out = attempt.cancel == Some(CancelReason::TimedOut);
+    let outcome = match attempt.status {
+        Some(RunStatus::Succeeded) if failed.is_some() => Outcome::Warned,
+        Some(RunStatus::Succeeded) => Outcome::Succeeded,
+        _ if timed_out => Outcome::TimedOut,
+        Some(RunStatus::Cancelled) => Outcome::Cancelled,
+        _ => Outcome::Failed,
+    };
+    let of_activity =
+        failed.map(|activity| StepError { activity: Some(activity.name.clone()), ..activity.error.clone() });
+    let of_run = || StepError {
+        code: String::new(),
+        message: match (outcome, attempt.message.as_str()) {
+            (Outcome::TimedOut, _) => {
+                "the step took longer than its `timeout`; the run was cancelled".to_owned()
+            }
+            (Outcome::Cancelled, "") => "the run was cancelled in Synapse".to_owned(),
+            (_, "") => "Synapse gave no reason".to_owned(),
+            (_, text) => text.to_owned(),
+        },
+        activity: None,
+    };
+    let error = match outcome {
+        Outcome::Succeeded => None,
+        Outcome::TimedOut | Outcome::Cancelled => Some(of_run()),
+        _ => Some(of_activity.unwrap_or_else(of_run)),
+    };
+    Event::AttemptEnded { step: flow.step(step).id.clone(), attempt: attempt.number, outcome, error }
+}

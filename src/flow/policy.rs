@@ -1,0 +1,104 @@
+//! The numbers that decide when: waits between attempts, between questions, and how long to look.
+
+use crate::plan::{Backoff, Retry};
+use crate::time::Delay;
+
+/// How patient one execution of a plan is.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The gap between two questions about the runs of a workspace.
+    pub beat: Delay,
+    /// How long an unclear start is looked for before a person must decide (design 6).
+    pub start_grace: Delay,
+    /// Makes the jitter of this flow repeatable.
+    pub seed: u64,
+}
+
+/// The beat where nothing else is set (design 9.3).
+pub const BEAT: Delay = Delay::from_secs(5);
+
+/// The grace for unclear starts where nothing else is set (design 9.3).
+pub const START_GRACE: Delay = Delay::from_secs(120);
+
+/// The longest pause before a failed question is asked again.
+const QUESTION_PAUSE_MAX: Delay = Delay::from_secs(60);
+
+/// The longest pause the service may ask for before we ask again all the same.
+const REQUESTED_PAUSE_MAX: Delay = Delay::from_secs(3600);
+
+/// How often the activities of an ended run are asked for before its own status must do.
+pub const ACTIVITY_READS_MAX: u32 = 5;
+
+/// How long before an intent a list must reach back: the clocks may differ by this much (design 6).
+pub const CLOCKS_DIFFER_MAX: Delay = Delay::from_secs(15 * 60);
+
+/// Every how many beats a list query covers all live runs, not only those that changed of late.
+pub const SWEEP_BEATS: u32 = 12;
+
+/// Returns the wait before attempt number `attempt`, which is at least 2.
+pub fn retry_delay(retry: &Retry, attempt: u32) -> Delay {
+    let doublings = attempt.saturating_sub(2).min(32);
+    let delay = match retry.backoff {
+        Backoff::Fixed => retry.delay,
+        Backoff::Exponential => Delay::from_ms(retry.delay.as_ms().saturating_mul(1_u64 << doublings)),
+    };
+    delay.min(retry.max_delay)
+}
+
+/// Returns the pause after the `failures`-th failure in a row of the same request.
+///
+/// What the service asked for counts if it is longer, up to an hour. Otherwise a beat, doubled each time up to
+/// a minute, of which up to a half is taken away by jitter that only the seed and `salt` decide.
+pub fn pause(limits: &Limits, salt: u64, failures: u32, requested: Option<Delay>) -> Delay {
+    let doublings = failures.saturating_sub(1).min(16);
+    let longest = limits.beat.as_ms().max(1).saturating_mul(1 << doublings);
+    let longest = longest.min(QUESTION_PAUSE_MAX.as_ms().max(limits.beat.as_ms()));
+    let off = mix(limits.seed ^ mix(salt ^ u64::from(failures))) % (longest / 2 + 1);
+    let own = Delay::from_ms(longest - off);
+    own.max(requested.unwrap_or(Delay::ZERO).min(REQUESTED_PAUSE_MAX))
+}
+
+/// Spreads the bits of a number (the finaliser of `SplitMix64`).
+const fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, pause, retry_delay};
+    use crate::plan::{Backoff, Retry};
+    use crate::time::Delay;
+
+    #[test]
+    fn waits_longer_up_to_the_limit() {
+        let check = |backoff, attempt, want_secs| {
+            let retry = Retry { backoff, max_delay: Delay::from_secs(100), ..Retry::default() };
+            assert_eq!(retry_delay(&retry, attempt), Delay::from_secs(want_secs));
+        };
+        check(Backoff::Fixed, 2, 30);
+        check(Backoff::Fixed, 9, 30);
+        check(Backoff::Exponential, 2, 30);
+        check(Backoff::Exponential, 3, 60);
+        check(Backoff::Exponential, 4, 100);
+        check(Backoff::Exponential, u32::MAX, 100);
+    }
+
+    #[test]
+    fn pauses_grow_and_honour_the_service() {
+        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 1 };
+        let within = |failures, low_ms, high_ms| {
+            let got = pause(&limits, 7, failures, None).as_ms();
+            assert!((low_ms..=high_ms).contains(&got), "{failures} failures: {got} ms");
+        };
+        within(1, 2_500, 5_000);
+        within(2, 5_000, 10_000);
+        within(9, 30_000, 60_000);
+        within(u32::MAX, 30_000, 60_000);
+        assert_eq!(pause(&limits, 7, 1, Some(Delay::from_secs(90))), Delay::from_secs(90));
+        assert_eq!(pause(&limits, 7, 1, Some(Delay::from_secs(90_000))), Delay::from_secs(3_600));
+        assert_eq!(pause(&limits, 7, 3, None), pause(&limits, 7, 3, None));
+    }
+}

@@ -1,0 +1,108 @@
+//! How a flow stands and how it ended, counted from its steps.
+
+use crate::flow::{Flow, Outcome, StepState};
+
+/// How many steps are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps in all.
+    pub total: usize,
+    /// Ended `succeeded`.
+    pub succeeded: usize,
+    /// Ended `warned`.
+    pub warned: usize,
+    /// Ended `failed`, `timed_out` or `cancelled`.
+    pub failed: usize,
+    /// Ended without a run: `skipped`, `not_needed`, `blocked`.
+    pub not_run: usize,
+    /// Holding a place.
+    pub running: usize,
+    /// Waiting for upstreams, a place or their next attempt.
+    pub waiting: usize,
+    /// Waiting for a person.
+    pub unknown: usize,
+}
+
+/// How a flow ended, or would end if it ended now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowOutcome {
+    /// Nothing went wrong that was not allowed to.
+    Succeeded,
+    /// A step failed.
+    Failed,
+    /// A step timed out.
+    TimedOut,
+    /// A step was cancelled by others.
+    Cancelled,
+    /// A person must look at a step.
+    Unknown,
+}
+
+impl FlowOutcome {
+    /// Returns the process's exit code (design 9.3, "Exit code of a flow").
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Succeeded => 0,
+            Self::Failed => 1,
+            Self::Cancelled => 7,
+            Self::TimedOut => 8,
+            Self::Unknown => 9,
+        }
+    }
+
+    /// Returns the word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Flow {
+    /// Counts the steps.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { total: self.plan().steps.len(), ..Counts::default() };
+        for (_, _, run) in self.steps() {
+            let place = match &run.state {
+                StepState::Ended { outcome } => match outcome {
+                    Outcome::Succeeded => &mut counts.succeeded,
+                    Outcome::Warned => &mut counts.warned,
+                    Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => &mut counts.failed,
+                    _ => &mut counts.not_run,
+                },
+                StepState::Unknown => &mut counts.unknown,
+                StepState::Waiting
+                | StepState::Ready
+                | StepState::Barred { .. }
+                | StepState::AttemptOver { .. }
+                | StepState::Retrying { .. } => &mut counts.waiting,
+                _ => &mut counts.running,
+            };
+            *place += 1;
+        }
+        counts
+    }
+
+    /// Returns how the flow has ended, judged by the steps that have: the first of unknown, failed, timed out and
+    /// cancelled that any of them did. Allowed failures do not count, an unknown step always does.
+    pub fn outcome(&self) -> FlowOutcome {
+        let ended = |wanted: Outcome| {
+            self.steps().any(|(_, step, run)| run.outcome() == Some(wanted) && !step.allow_failure)
+        };
+        if self.steps().any(|(_, _, run)| run.state == StepState::Unknown) {
+            FlowOutcome::Unknown
+        } else if ended(Outcome::Failed) {
+            FlowOutcome::Failed
+        } else if ended(Outcome::TimedOut) {
+            FlowOutcome::TimedOut
+        } else if ended(Outcome::Cancelled) {
+            FlowOutcome::Cancelled
+        } else {
+            FlowOutcome::Succeeded
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! How runs are watched to their end: look-ups, lists, sweeps, and the judgement of what ended.
+
+use synflow::flow::decide::Effect;
+use synflow::flow::policy::{ACTIVITY_READS_MAX, SWEEP_BEATS};
+use synflow::flow::watch::Chore;
+use synflow::flow::{ActivitySeen, Outcome, RunSeen, RunStatus, StepState, observe};
+use synflow::plan::{Step, StepIndex};
+use synflow::time::{Delay, Timestamp};
+
+use crate::play::{DAWN, Play, activity, four, one, plan, run_id, seen, step, tries};
+
+#[test]
+fn an_ended_run_is_judged_by_its_activities() {
+    let check = |status: RunStatus, activities: &[ActivitySeen], want: Outcome, error: Option<&str>| {
+        let mut play = one();
+        play.start(0);
+        play.see(0, status.clone());
+        assert_eq!(play.effects(), [Effect::ReadActivities { step: StepIndex(0), run: play.run(0) }]);
+        play.record(observe::judged(&play.flow, StepIndex(0), activities));
+        play.facts();
+        assert_eq!(*play.state(0), StepState::Ended { outcome: want });
+        let got = play.flow.run(StepIndex(0)).error().map(|error| error.message.as_str());
+        assert_eq!(got, error, "{status}");
+    };
+    let copy = activity("Copy", "Failed");
+    check(RunStatus::Succeeded, &[activity("Copy", "Succeeded")], Outcome::Succeeded, None);
+    check(RunStatus::Succeeded, std::slice::from_ref(&copy), Outcome::Warned, Some("no such table"));
+    check(RunStatus::Failed, &[activity("Look", "Succeeded"), copy], Outcome::Failed, Some("no such table"));
+    check(RunStatus::Failed, &[], Outcome::Failed, Some("Synapse gave no reason"));
+    check(RunStatus::Cancelled, &[], Outcome::Cancelled, Some("the run was cancelled in Synapse"));
+}
+
+/// Lets the reading of a step's activities fail until its run is judged without them.
+fn give_up_reading(play: &mut Play, step: usize) {
+    let chore = Chore::ReadActivities(StepIndex(step));
+    for failure in 0..ACTIVITY_READS_MAX {
+        let read = Effect::ReadActivities { step: StepIndex(step), run: play.run(step) };
+        assert_eq!(play.effects(), [read], "after {failure} failures");
+        play.watch.begin(chore);
+        let pause = play.watch.failed(chore, &play.limits, play.now, None);
+        play.wait(pause);
+    }
+    play.facts();
+}
+
+#[test]
+fn activities_that_cannot_be_read_do_not_hold_a_step_for_ever() {
+    let mut play = one();
+    play.start(0);
+    play.see(0, RunStatus::Succeeded);
+    give_up_reading(&mut play, 0);
+    assert_eq!(*play.state(0), StepState::Ended { outcome: Outcome::Succeeded });
+}
+
+#[test]
+fn activities_are_read_again_for_each_attempt() {
+    let mut play = Play::new(plan(1, vec![Step { retry: tries(2), ..step("a", &[]) }]));
+    play.start(0);
+    play.see(0, RunStatus::Failed);
+    give_up_reading(&mut play, 0);
+    play.wait(Delay::from_secs(30));
+    play.start(0);
+    play.see(0, RunStatus::Succeeded);
+    assert_eq!(play.effects(), [Effect::ReadActivities { step: StepIndex(0), run: play.run(0) }]);
+}
+
+#[test]
+fn a_single_run_is_looked_up_and_several_are_listed() {
+    let mut steps = four();
+    steps[2].workspace = 1;
+    let mut play = Play::new(plan(3, steps));
+    let run = play.start(0);
+    assert!(play.effects().contains(&Effect::LookUp { step: StepIndex(0), run }));
+    play.start(1);
+    let of_two = play.start(2);
+    let after = DAWN - Delay::from_secs(15 * 60);
+    let query = Effect::Query { workspace: 0, after, sweep: true };
+    assert_eq!(play.effects(), [query, Effect::LookUp { step: StepIndex(2), run: of_two }]);
+}
+
+#[test]
+fn a_workspace_is_asked_once_a_beat() {
+    let mut play = Play::new(plan(4, four()));
+    for step in 0..4 {
+        play.start(step);
+    }
+    assert_eq!(play.effects().len(), 1);
+    play.watch.begin(Chore::Query(0));
+    assert_eq!(play.effects(), []);
+    play.watch.answered(Chore::Query(0), &play.limits, play.now);
+    assert_eq!(play.effects(), []);
+    assert_eq!(play.decide().wake_at, Some(play.now + play.limits.beat));
+    play.wait(play.limits.beat);
+    assert_eq!(play.effects().len(), 1);
+}
+
+/// Answers the query that is wanted now and returns its window.
+fn query(play: &mut Play, runs: &[(usize, Timestamp)]) -> (Timestamp, bool) {
+    let effects = play.effects();
+    let query = effects.iter().find_map(|effect| match *effect {
+        Effect::Query { workspace: 0, after, sweep } => Some((after, sweep)),
+        _ => None,
+    });
+    let (after, sweep) = query.unwrap_or_else(|| panic!("a query was due: {effects:?}"));
+    let runs: Vec<_> = runs
+        .iter()
+        .map(|&(step, at)| {
+            let run = seen(play.run(step), RunStatus::InProgress);
+            RunSeen { last_updated: Some(at), ..run }
+        })
+        .collect();
+    play.watch.begin(Chore::Query(0));
+    play.watch.answered(Chore::Query(0), &play.limits, play.now);
+    play.watch.listed(&play.flow, 0, sweep, play.now, &runs);
+    for event in observe::runs_listed(&play.flow, &runs) {
+        play.record(event);
+    }
+    play.wait(play.limits.beat);
+    (after, sweep)
+}
+
+#[test]
+fn lists_hold_what_changed_and_sweeps_hold_all() {
+    let mut play = Play::new(plan(4, four()));
+    play.start(0);
+    play.start(1);
+    play.wait(Delay::from_secs(3_600));
+    let all = DAWN - Delay::from_secs(15 * 60);
+    let changed = play.now;
+    assert_eq!(query(&mut play, &[(0, changed), (1, DAWN)]), (all, true), "the first list is a sweep");
+    for _ in 1..SWEEP_BEATS {
+        let want = (changed - Delay::from_secs(120), false);
+        assert_eq!(query(&mut play, &[(0, changed)]), want, "only what changed, with an overlap");
+    }
+    assert_eq!(query(&mut play, &[(0, changed), (1, DAWN)]), (all, true));
+}
+
+#[test]
+fn a_run_missing_from_a_sweep_is_looked_up() {
+    let mut play = Play::new(plan(4, four()));
+    play.start(0);
+    let missing = play.start(1);
+    query(&mut play, &[(0, DAWN)]);
+    let look_up = Effect::LookUp { step: StepIndex(1), run: missing };
+    assert!(play.effects().contains(&look_up));
+    play.watch.looked_up(StepIndex(1), true, play.now);
+    assert!(!play.effects().contains(&look_up), "it is there after all");
+    query(&mut play, &[]);
+    assert!(!play.effects().contains(&look_up), "a list of changes says nothing of what it does not hold");
+}
+
+#[test]
+fn runs_of_others_and_of_earlier_attempts_are_passed_over() {
+    let mut play = Play::new(plan(1, vec![Step { retry: tries(2), ..step("a", &[]) }]));
+    let first = play.start(0);
+    let others = [seen(run_id(99), RunStatus::Failed)];
+    assert_eq!(observe::runs_listed(&play.flow, &others), []);
+    play.end(0, RunStatus::Failed);
+    play.facts();
+    play.wait(Delay::from_secs(30));
+    play.start(0);
+    assert_eq!(observe::runs_listed(&play.flow, &[seen(first, RunStatus::Failed)]), []);
+}
+
+#[test]
+fn an_answer_of_the_past_tells_nothing_new() {
+    let mut play = one();
+    play.start(0);
+    play.see(0, RunStatus::InProgress);
+    let again = seen(play.run(0), RunStatus::InProgress);
+    assert_eq!(observe::run_seen(&play.flow, StepIndex(0), &again), None);
+    play.see(0, RunStatus::Other("Provisioning".to_owned()));
+    assert_eq!(*play.state(0), StepState::Running, "a word we do not know is no end");
+    play.see(0, RunStatus::Succeeded);
+    assert_eq!(observe::run_seen(&play.flow, StepIndex(0), &again), None);
+}
+
+/// Looks a running step's run up: it is not there.
+fn miss(play: &mut Play) {
+    let effects = play.effects();
+    assert!(effects.contains(&Effect::LookUp { step: StepIndex(0), run: play.run(0) }), "{effects:?}");
+    play.watch.begin(Chore::LookUp(StepIndex(0)));
+    play.watch.answered(Chore::LookUp(StepIndex(0)), &play.limits, play.now);
+    play.watch.looked_up(StepIndex(0), false, play.now);
+}
+
+#[test]
+fn a_run_that_is_gone_for_good_needs_a_person() {
+    let mut play = one();
+    play.start(0);
+    play.wait(Delay::from_secs(3_600));
+    let gone_since = play.now;
+    while play.now.since(gone_since) < play.limits.start_grace {
+        miss(&mut play);
+        assert_eq!(play.facts(), [], "it may come back");
+        play.wait(play.limits.beat);
+    }
+    miss(&mut play);
+    play.facts();
+    assert_eq!(*play.state(0), StepState::Unknown);
+}
+
+#[test]
+fn a_run_that_is_missed_now_and_then_is_not_gone() {
+    let mut play = one();
+    play.start(0);
+    for _ in 0..100 {
+        miss(&mut play);
+        assert_eq!(play.facts(), []);
+        play.wait(Delay::from_secs(30));
+        play.watch.looked_up(StepIndex(0), true, play.now);
+        play.wait(Delay::from_secs(30));
+    }
+}
+
+#[test]
+fn a_run_that_a_list_holds_is_there() {
+    let mut play = Play::new(plan(2, four()));
+    play.start(0);
+    for _ in 0..20 {
+        miss(&mut play);
+        assert_eq!(play.facts(), []);
+        play.wait(Delay::from_secs(30));
+        let held = [seen(play.run(0), RunStatus::InProgress)];
+        play.watch.listed(&play.flow, 0, false, play.now, &held);
+        play.wait(Delay::from_secs(30));
+    }
+}

@@ -16,3 +16,5 @@ pub mod plan;
 pub mod graph;
 
 pub mod flow;
+
+pub mod journal;

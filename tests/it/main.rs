@@ -3,6 +3,7 @@
 
 mod deciding;
 mod flow;
+mod journal;
 mod plans;
 mod play;
 mod pretend;

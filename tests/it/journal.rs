@@ -1,0 +1,406 @@
+//! The journal on a real disk: what was written is read back, and what is no journal is refused with a way out.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::{Map, Value, json};
+use synflow::flow::{CancelReason, Event, FlowHeader, FlowId, Outcome, Recorded, RunStatus, StepError};
+use synflow::journal::{FlowLookup, Journal, JournalError};
+use synflow::plan::StepId;
+use synflow::time::{Delay, Timestamp};
+use tempfile::TempDir;
+
+use crate::play::{DAWN, header, run_id};
+use crate::pretend::Dice;
+
+/// A state folder that does not exist yet, in a folder of its own.
+fn place() -> (TempDir, std::path::PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("state").join("synflow");
+    (temp, folder)
+}
+
+fn id(text: &str) -> FlowId {
+    FlowId(text.to_owned())
+}
+
+fn changed(attempt: u32) -> Event {
+    Event::RunChanged { step: StepId::new("load"), attempt, status: RunStatus::InProgress }
+}
+
+/// One event of each kind, as `docs/journal.md` shows them.
+fn one_of_each() -> Vec<Event> {
+    let step = || StepId::new("load_sales");
+    let run = "0d5c4a2e-8a57-4a8b-9d55-3f1d2c7b6a10".parse().unwrap();
+    let at = |seconds| DAWN + Delay::from_secs(seconds);
+    let parameters = json!({ "region": "emea", "full": false, "days": [1, 2] });
+    let error = || StepError {
+        code: "BadRequest".to_owned(),
+        message: "The pipeline was not found".to_owned(),
+        activity: None,
+    };
+    vec![
+        Event::StartIntended {
+            step: step(),
+            attempt: 1,
+            run,
+            parameters: parameters.as_object().unwrap().clone(),
+        },
+        Event::StartNotSent {
+            step: step(),
+            attempt: 1,
+            reason: "connection refused".to_owned(),
+            again_at: at(5),
+        },
+        Event::StartResent { step: step(), attempt: 1 },
+        Event::StartUnclear { step: step(), attempt: 1, reason: "no answer within 60s".to_owned() },
+        Event::StartRefused { step: step(), attempt: 1, error: error() },
+        Event::RunStarted { step: step(), attempt: 1, run, adopted: false },
+        changed(1),
+        Event::CancelIntended { step: step(), attempt: 1, reason: CancelReason::TimedOut },
+        Event::CancelAccepted { step: step(), attempt: 1 },
+        Event::RunEnded {
+            step: step(),
+            attempt: 1,
+            status: RunStatus::Failed,
+            message: "Operation on target Copy_Final failed".to_owned(),
+            run_start: Some(at(7)),
+            run_end: Some(at(67)),
+        },
+        Event::AttemptEnded {
+            step: step(),
+            attempt: 1,
+            outcome: Outcome::Failed,
+            error: Some(StepError { activity: Some("Copy_Final".to_owned()), ..error() }),
+        },
+        Event::RetryScheduled { step: step(), attempt: 2, at: at(97) },
+        Event::StepEnded {
+            step: step(),
+            outcome: Outcome::Blocked,
+            reason: "`ingest` ended failed".to_owned(),
+        },
+        Event::Detached,
+        Event::FlowEnded { exit_code: 1 },
+    ]
+}
+
+/// Names every kind; a new one does not compile until it stands here and in [`one_of_each`].
+const fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::StartIntended { .. } => "start_intended",
+        Event::StartNotSent { .. } => "start_not_sent",
+        Event::StartResent { .. } => "start_resent",
+        Event::StartUnclear { .. } => "start_unclear",
+        Event::StartRefused { .. } => "start_refused",
+        Event::RunStarted { .. } => "run_started",
+        Event::RunChanged { .. } => "run_changed",
+        Event::CancelIntended { .. } => "cancel_intended",
+        Event::CancelAccepted { .. } => "cancel_accepted",
+        Event::RunEnded { .. } => "run_ended",
+        Event::AttemptEnded { .. } => "attempt_ended",
+        Event::RetryScheduled { .. } => "retry_scheduled",
+        Event::StepEnded { .. } => "step_ended",
+        Event::Detached => "detached",
+        Event::FlowEnded { .. } => "flow_ended",
+    }
+}
+
+/// Makes a journal with one flow of these events.
+fn written(folder: &Path, events: &[Event]) -> (Journal, Vec<Recorded>) {
+    let mut journal = Journal::open(folder).unwrap();
+    journal.create(&header("7f3a9c", "nightly", 4)).unwrap();
+    let recorded = journal.append(&id("7f3a9c"), 1, DAWN, events).unwrap();
+    (journal, recorded)
+}
+
+/// Returns everything that an error says, from the outside in.
+fn chain(error: &JournalError) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(source) = below {
+        text = format!("{text}: {source}");
+        below = source.source();
+    }
+    text
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let (_temp, folder) = place();
+    let (mut journal, recorded) = written(&folder, &one_of_each());
+    assert_eq!(journal.events(&id("7f3a9c")).unwrap(), recorded);
+    assert_eq!(recorded.first().map(|first| (first.seq, first.at)), Some((1, DAWN)));
+    let more = journal.append(&id("7f3a9c"), recorded.len() as u64 + 1, DAWN, &[changed(2)]).unwrap();
+    assert_eq!(journal.events(&id("7f3a9c")).unwrap().last(), more.last());
+    assert_eq!(journal.flows().unwrap(), [header("7f3a9c", "nightly", 4)]);
+    assert!(journal.has(&id("7f3a9c")).unwrap());
+    assert!(!journal.has(&id("7f3a9")).unwrap());
+    assert_eq!(journal.events(&id("other")).unwrap(), []);
+}
+
+#[test]
+fn a_process_that_dies_loses_nothing() {
+    let (_temp, folder) = place();
+    let (journal, recorded) = written(&folder, &one_of_each());
+    // As after SIGKILL: nothing is closed, flushed or checkpointed.
+    std::mem::forget(journal);
+    let mut journal = Journal::open(&folder).unwrap();
+    assert_eq!(journal.events(&id("7f3a9c")).unwrap(), recorded);
+}
+
+#[test]
+fn numbers_come_back_as_they_were() {
+    let (_temp, folder) = place();
+    let mut dice = Dice(7);
+    let mut parameters = Map::new();
+    for name in 0..10_000 {
+        let number = f64::from_bits(dice.roll());
+        if number.is_finite() {
+            parameters.insert(format!("p{name}"), json!(number));
+        }
+    }
+    parameters.insert("large".to_owned(), json!(u64::MAX));
+    parameters.insert("small".to_owned(), json!(i64::MIN));
+    let intent = Event::StartIntended { step: StepId::new("load"), attempt: 1, run: run_id(1), parameters };
+    let (mut journal, recorded) = written(&folder, &[intent]);
+    // A request that goes again after a crash must say what the first one said.
+    assert!(journal.events(&id("7f3a9c")).unwrap() == recorded, "some number has changed");
+}
+
+#[test]
+fn of_two_writers_of_one_number_the_second_keeps_nothing() {
+    let (_temp, folder) = place();
+    let (mut first, _) = written(&folder, &[changed(1)]);
+    let mut second = Journal::open(&folder).unwrap();
+    let kept = first.append(&id("7f3a9c"), 3, DAWN, &[changed(2)]).unwrap();
+    let error = second.append(&id("7f3a9c"), 2, DAWN, &[changed(3), changed(4)]).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write the journal"), "{error}");
+    let events = second.events(&id("7f3a9c")).unwrap();
+    assert_eq!(events.len(), 2, "the first of its two events went with the second: {events:?}");
+    assert_eq!(events.last(), kept.last());
+}
+
+#[test]
+fn a_flow_is_made_once() {
+    let (_temp, folder) = place();
+    let (mut journal, _) = written(&folder, &[]);
+    journal.create(&header("7f3a9c", "weekly", 4)).unwrap_err();
+    assert_eq!(journal.flows().unwrap(), [header("7f3a9c", "nightly", 4)]);
+}
+
+#[test]
+fn every_orderly_exit_leaves_one_file() {
+    let (_temp, folder) = place();
+    let (mut journal, _) = written(&folder, &one_of_each());
+    journal.events(&id("7f3a9c")).unwrap();
+    drop(journal);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["journal.db"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (_temp, folder) = place();
+    let (journal, _) = written(&folder, &one_of_each());
+    assert_eq!(mode(&folder), 0o700);
+    assert_eq!(mode(journal.path()), 0o600);
+
+    let shared = tempfile::tempdir().unwrap();
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (journal, _) = written(shared.path(), &one_of_each());
+    assert_eq!(mode(shared.path()), 0o755, "a folder that was there stays as it was");
+    assert_eq!(mode(journal.path()), 0o600);
+    for entry in fs::read_dir(shared.path()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+/// Opens or reads a folder that holds no usable journal and returns all that is said about it.
+fn refused(folder: &Path) -> String {
+    let error = match Journal::open(folder) {
+        Err(error) => error,
+        Ok(mut journal) => journal.events(&id("7f3a9c")).expect_err("the journal cannot be used"),
+    };
+    assert!(error.to_string().contains(&folder.display().to_string()), "{error}");
+    format!("{}; {}", chain(&error).replace(&folder.display().to_string(), "DIR"), error.hint())
+}
+
+fn check_refused(folder: &Path, want: &[&str]) {
+    let got = refused(folder);
+    for part in want {
+        assert!(got.contains(part), "`{part}` is not in: {got}");
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let (_temp, folder) = place();
+    drop(written(&folder, &one_of_each()));
+    Connection::open(folder.join("journal.db")).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let before = fs::read(folder.join("journal.db")).unwrap();
+    check_refused(&folder, &["cannot open", "format 99", "formats up to 1", "install the newer synflow"]);
+    assert!(fs::read(folder.join("journal.db")).unwrap() == before, "it was changed all the same");
+}
+
+#[test]
+fn files_of_other_programs_are_refused_and_left_alone() {
+    let check = |make: &dyn Fn(&Path)| {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("journal.db");
+        make(&path);
+        let before = fs::read(&path).unwrap();
+        check_refused(temp.path(), &["cannot open", "belongs to another program", "--state-dir"]);
+        assert!(fs::read(&path).unwrap() == before, "it was changed all the same");
+    };
+    let sql = |path: &Path, sql: &str| Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    check(&|path| sql(path, "CREATE TABLE bookmarks (url TEXT)"));
+    check(&|path| sql(path, "PRAGMA application_id = 7; CREATE TABLE bookmarks (url TEXT)"));
+    check(&|path| sql(path, "PRAGMA application_id = 7"));
+    check(&|path| fs::write(path, "a diary, and nothing but a diary\n".repeat(99)).unwrap());
+}
+
+#[test]
+fn a_damaged_file_is_refused_with_a_way_out() {
+    let check = |damage: &dyn Fn(&mut Vec<u8>)| {
+        let (_temp, folder) = place();
+        let events: Vec<Event> = (1..=2_000).map(changed).collect();
+        drop(written(&folder, &events));
+        let path = folder.join("journal.db");
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        check_refused(&folder, &["cannot ", "damaged", "move the file away"]);
+    };
+    check(&|bytes| bytes.truncate(bytes.len() / 2));
+    check(&|bytes| bytes[4096..].fill(0xa5));
+    check(&|bytes| bytes[8192..].fill(0));
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_refused() {
+    let (_temp, folder) = place();
+    drop(written(&folder, &one_of_each()));
+    let connection = Connection::open(folder.join("journal.db")).unwrap();
+    connection.execute("UPDATE events SET body = '{\"kind\":\"danced\"}' WHERE seq = 3", []).unwrap();
+    drop(connection);
+    check_refused(&folder, &["cannot read", "an entry cannot be read", "danced", "move the file away"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("state");
+    fs::write(&file, "in the way").unwrap();
+    check_refused(&file, &["cannot open", "check the folder and its permissions"]);
+    check_refused(&file.join("synflow"), &["cannot open", "check the folder and its permissions"]);
+    let folder = temp.path().join("other");
+    fs::create_dir_all(folder.join("journal.db")).unwrap();
+    check_refused(&folder, &["cannot open", "check the folder and its permissions"]);
+}
+
+#[test]
+fn flows_are_found_by_many_names() {
+    let (_temp, folder) = place();
+    let mut journal = Journal::open(&folder).unwrap();
+    let empty = journal.find(None).unwrap_err();
+    assert!(matches!(empty, FlowLookup::Empty), "{empty}");
+    let made = [("7f3a9c", "nightly"), ("7f3b00", "weekly"), ("a1b2c3", "nightly"), ("7f3a9c44", "weekly")];
+    for (age, (flow, plan)) in made.into_iter().rev().enumerate() {
+        let created_at = DAWN - Delay::from_secs(60 * age as u64);
+        journal.create(&FlowHeader { created_at, ..header(flow, plan, 4) }).unwrap();
+    }
+    let newest_first: Vec<String> = journal.flows().unwrap().into_iter().map(|flow| flow.id.0).collect();
+    assert_eq!(newest_first, ["7f3a9c44", "a1b2c3", "7f3b00", "7f3a9c"]);
+    let mut check = |name: Option<&str>, want: &str| {
+        let got = journal.find(name).map_or_else(|lookup| lookup.to_string(), |flow| flow.id.0);
+        assert_eq!(got, want, "{name:?}");
+    };
+    check(None, "7f3a9c44");
+    check(Some("@latest"), "7f3a9c44");
+    check(Some("@latest~1"), "a1b2c3");
+    check(Some("@latest~3"), "7f3a9c");
+    check(Some("@latest~4"), "there is no flow `@latest~4` in the journal");
+    check(Some("nightly@latest"), "a1b2c3");
+    check(Some("nightly@latest~1"), "7f3a9c");
+    check(Some("hourly@latest"), "there is no flow `hourly@latest` in the journal");
+    check(Some("a"), "a1b2c3");
+    check(Some("7f3b"), "7f3b00");
+    check(Some("7f3a9c"), "7f3a9c");
+    check(Some("7f3a9c4"), "7f3a9c44");
+    check(Some("7f3a"), "`7f3a` fits several flows: 7f3a9c44, 7f3a9c");
+    check(Some("ff"), "there is no flow `ff` in the journal");
+    check(Some(""), "there is no flow `` in the journal");
+    check(Some("@latest~x"), "there is no flow `@latest~x` in the journal");
+}
+
+#[test]
+fn flows_made_in_one_moment_keep_their_order() {
+    let (_temp, folder) = place();
+    let mut journal = Journal::open(&folder).unwrap();
+    for flow in ["c00000", "a00000", "b00000"] {
+        journal.create(&header(flow, "nightly", 4)).unwrap();
+    }
+    assert_eq!(journal.find(None).unwrap().id, id("b00000"));
+    assert_eq!(journal.find(Some("@latest~2")).unwrap().id, id("c00000"));
+}
+
+/// Every line of a fenced `json` block.
+fn examples(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.starts_with("```");
+        if fence {
+            inside = *line == "```json";
+        }
+        inside && !fence
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_documentation_shows_every_event_as_it_is_written() {
+    let text = include_str!("../../docs/journal.md");
+    let shown = examples(text);
+    let events = one_of_each();
+    let written: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    for (line, event) in written.iter().zip(&events) {
+        assert!(shown.contains(&line.as_str()), "docs/journal.md does not show: {line}");
+        assert_eq!(serde_json::from_str::<Event>(line).unwrap(), *event);
+        assert!(line.contains(&format!(r#""kind":"{}""#, kind(event))), "{line}");
+    }
+    let kinds: BTreeSet<&str> = events.iter().map(kind).collect();
+    assert_eq!(kinds.len(), 15, "one event of each kind");
+    let headers: Vec<FlowHeader> = shown.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(headers.len(), 1, "docs/journal.md shows one header");
+    assert!(shown.contains(&serde_json::to_string(&headers[0]).unwrap().as_str()));
+    assert_eq!(shown.len(), events.len() + 1, "docs/journal.md shows something that is not written");
+}
+
+#[test]
+fn optional_members_may_be_absent() {
+    let check = |text: &str| {
+        let event: Event = serde_json::from_str(text).unwrap();
+        let again: Value = serde_json::to_value(&event).unwrap();
+        assert_eq!(again["kind"], serde_json::from_str::<Value>(text).unwrap()["kind"]);
+    };
+    check(r#"{"kind":"run_ended","step":"a","attempt":1,"status":"Succeeded"}"#);
+    check(r#"{"kind":"attempt_ended","step":"a","attempt":1,"outcome":"succeeded"}"#);
+    check(r#"{"kind":"step_ended","step":"a","outcome":"succeeded"}"#);
+    check(r#"{"kind":"run_changed","step":"a","attempt":1,"status":{"Other":"Finalizing"},"later":1}"#);
+}
+
+#[test]
+fn the_time_of_an_event_is_kept_to_the_millisecond() {
+    let (_temp, folder) = place();
+    let (mut journal, _) = written(&folder, &[]);
+    let at = Timestamp::from_epoch_ms(1_700_000_000_123);
+    journal.append(&id("7f3a9c"), 1, at, &[Event::Detached]).unwrap();
+    assert_eq!(journal.events(&id("7f3a9c")).unwrap()[0].at, at);
+}

@@ -18,3 +18,5 @@ pub mod graph;
 pub mod flow;
 
 pub mod journal;
+
+pub mod synapse;

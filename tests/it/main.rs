@@ -1,14 +1,19 @@
 //! Every integration test, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod client;
 mod deciding;
 mod flow;
 mod journal;
 mod plans;
 mod play;
 mod pretend;
+mod retry;
+mod script_server;
+mod sign_in;
 mod simulation;
 mod source_text;
 mod tidy;
 mod watching;
+mod wire;
 mod world;

@@ -20,3 +20,5 @@ pub mod flow;
 pub mod journal;
 
 pub mod synapse;
+
+pub mod emulator;

@@ -3,6 +3,8 @@
 
 mod client;
 mod deciding;
+mod emulator;
+mod emulator_replay;
 mod flow;
 mod journal;
 mod plans;

@@ -22,3 +22,5 @@ pub mod journal;
 pub mod synapse;
 
 pub mod emulator;
+
+pub mod report;

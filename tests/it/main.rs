@@ -11,6 +11,7 @@ mod plans;
 mod play;
 mod pretend;
 mod retry;
+mod screen;
 mod script_server;
 mod sign_in;
 mod simulation;

@@ -1,0 +1,61 @@
+//! What people see of a flow. A consumer only: deleting this folder would not change what is started when.
+//!
+//! [`Report`] is the one trait: bars on a terminal and lines elsewhere read the same stream of events.
+//! Text that is the same everywhere, such as the end block, is made by pure functions beside it.
+
+mod bars;
+pub mod json;
+mod lines;
+#[cfg(test)]
+mod sample;
+mod sheet;
+mod summary;
+pub mod table;
+mod text;
+mod wording;
+
+use crate::flow::{ActivitySeen, Flow, FlowHeader, Recorded};
+use crate::plan::StepIndex;
+use crate::time::{Delay, Timestamp};
+
+pub use bars::Bars;
+pub use lines::Lines;
+pub use summary::end_block;
+
+/// A reader of a flow's events that shows them.
+pub trait Report: Send {
+    /// Shows an event. `flow` has it already; the journal had it before.
+    fn on(&mut self, recorded: &Recorded, flow: &Flow);
+
+    /// Shows something worth knowing that is no fact of the flow, such as a question that will be asked again.
+    fn note(&mut self, now: Timestamp, text: &str);
+
+    /// Shows the passing of time.
+    fn tick(&mut self, now: Timestamp, flow: &Flow);
+
+    /// Returns how often [`Report::tick`] should be called; nothing where time is not shown.
+    fn tick_gap(&self) -> Option<Delay>;
+
+    /// Returns the steps whose current activity would be shown, eldest first.
+    fn watched(&self, flow: &Flow) -> Vec<StepIndex>;
+
+    /// Takes in the activities of a watched step's run.
+    fn activities(&mut self, step: StepIndex, activities: &[ActivitySeen]);
+
+    /// Clears what moves and shows how the flow stands; called once, last.
+    fn finish(&mut self, now: Timestamp, flow: &Flow);
+}
+
+/// A flow as a list shows it.
+#[derive(Clone, Copy, Debug)]
+pub enum Listed<'a> {
+    /// A flow folded from its events.
+    Read(&'a Flow),
+    /// A flow whose plan or events this synflow cannot read: one such must not hide all others.
+    Unreadable {
+        /// What the journal says of it all the same.
+        header: &'a FlowHeader,
+        /// What is wrong with it, for people.
+        why: &'a str,
+    },
+}

@@ -1,0 +1,240 @@
+//! What is said of a step, in one line: the same words on bars, in lines and in tables.
+//!
+//! Pure functions from the flow to text. Every name and error text in their answers is harmless to a terminal.
+
+use crate::flow::{Attempt, Event, Flow, Outcome, Recorded, RunId, RunStatus, StepError, StepRun, StepState};
+use crate::plan::StepIndex;
+use crate::report::text::one_line;
+use crate::time::{Delay, Timestamp};
+
+/// How a line is meant; colour may follow it, but the words say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// All went well.
+    Good,
+    /// Worth a look.
+    Warn,
+    /// Went wrong.
+    Bad,
+    /// Nothing happened.
+    Quiet,
+    /// Neither good nor bad.
+    Plain,
+}
+
+/// A fact worth a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The step's id, or `flow`.
+    pub(super) who: String,
+    /// What happened, in a word or two.
+    pub(super) word: &'static str,
+    /// The rest of the sentence.
+    pub(super) text: String,
+    /// How it is meant.
+    pub(super) tone: Tone,
+}
+
+/// Returns the line for an event; nothing where another event says the same or more.
+pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
+    let Some(id) = recorded.event.step() else { return of_flow(&recorded.event, flow) };
+    let step = flow.index(id)?;
+    let run = flow.run(step);
+    let (word, tone, text) = match &recorded.event {
+        Event::RunStarted { run, adopted, attempt, .. } => {
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            let found = if *adopted { ", found by looking for it" } else { "" };
+            ("started", Tone::Plain, format!("run {run}{again}{found}"))
+        }
+        Event::StartNotSent { reason, again_at, .. } => {
+            let due = due(*again_at, recorded.at);
+            ("not sent", Tone::Warn, format!("sending the start again {due}: {}", one_line(reason)))
+        }
+        Event::StartUnclear { reason, .. } => {
+            let sought = run.last_attempt().map(|attempt| attempt.run.to_string()).unwrap_or_default();
+            let text = format!("the start may have arrived ({}); looking for run {sought}", one_line(reason));
+            ("unclear", Tone::Warn, text)
+        }
+        Event::RunChanged { status: RunStatus::Canceling, .. }
+            if run.last_attempt().is_some_and(|attempt| attempt.cancel.is_none()) =>
+        {
+            ("cancelling", Tone::Warn, "somebody asked Synapse to cancel the run".to_owned())
+        }
+        Event::RunChanged { status: RunStatus::Other(word), .. } => {
+            ("running", Tone::Plain, format!("Synapse calls the run `{}`", one_line(word)))
+        }
+        Event::CancelIntended { .. } => {
+            let limit = flow.step(step).timeout.map(Delay::short).unwrap_or_default();
+            (
+                "timed out",
+                Tone::Bad,
+                format!("its `timeout` of {limit} has passed; asking Synapse to cancel the run"),
+            )
+        }
+        Event::RetryScheduled { attempt, at, .. } => {
+            let due = due(*at, recorded.at);
+            let of = flow.step(step).retry.max_attempts;
+            let ended = attempt.saturating_sub(1);
+            let why = run.error().map(error_line).unwrap_or_default();
+            ("retry", Tone::Warn, format!("attempt {attempt} of {of} {due}; attempt {ended} failed: {why}"))
+        }
+        Event::AttemptEnded { outcome: Outcome::Unknown, .. } => {
+            return Some(finished(flow, step, recorded.at));
+        }
+        Event::StepEnded { .. } => return Some(finished(flow, step, recorded.at)),
+        _ => return None,
+    };
+    Some(Line { who: one_line(id.as_str()), word, text, tone })
+}
+
+/// Returns the line for a step that is over or that a person must look at.
+pub(super) fn finished(flow: &Flow, step: StepIndex, now: Timestamp) -> Line {
+    let run = flow.run(step);
+    let outcome = run.outcome().unwrap_or(Outcome::Unknown);
+    let took = took(run, now).map(Delay::short);
+    let tries = match run.attempts.len() {
+        0 | 1 => String::new(),
+        tries => format!(", {tries} attempts"),
+    };
+    let why = trouble(run);
+    let text = match (outcome, took) {
+        (Outcome::Succeeded, took) => format!("in {}{tries}", took.unwrap_or_default()),
+        (Outcome::Warned, took) => {
+            format!(
+                "in {}{tries}; the run succeeded, yet an activity failed: {why}",
+                took.unwrap_or_default()
+            )
+        }
+        (Outcome::Unknown, _) => format!("a person must look: {why}"),
+        (_, Some(took)) => format!("after {took}{tries}: {why}"),
+        (_, None) => why,
+    };
+    let allowed = went_wrong(outcome) && flow.step(step).allow_failure;
+    let text = if allowed { format!("(allowed) {text}") } else { text };
+    let tone = match outcome {
+        Outcome::Succeeded => Tone::Good,
+        Outcome::Warned => Tone::Warn,
+        _ if allowed => Tone::Warn,
+        Outcome::Skipped | Outcome::NotNeeded | Outcome::Blocked => Tone::Quiet,
+        Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Unknown => Tone::Bad,
+    };
+    Line { who: one_line(flow.step(step).id.as_str()), word: spoken(outcome), text, tone }
+}
+
+/// Returns what a step that is not over waits for or does at the moment; empty if there is nothing to say.
+///
+/// `activity` is the one at work in its run, where it is known.
+pub(super) fn at_present(flow: &Flow, step: StepIndex, activity: Option<&str>, now: Timestamp) -> String {
+    let run = flow.run(step);
+    let Some(attempt) = run.last_attempt() else { return String::new() };
+    let text = match &run.state {
+        StepState::Starting => "waiting for Synapse to answer the start".to_owned(),
+        StepState::NotSent { again_at } => {
+            format!("sending the start again {}: {}", due(*again_at, now), one_line(&attempt.trouble))
+        }
+        StepState::Unclear { .. } => {
+            format!("start unclear ({}), looking for its run", one_line(&attempt.trouble))
+        }
+        StepState::Running => match (&attempt.status, activity) {
+            _ if attempt.cancel.is_some() => "timed out, waiting for Synapse to cancel the run".to_owned(),
+            (Some(RunStatus::Queued), _) => "queued in Synapse".to_owned(),
+            (Some(RunStatus::Canceling), _) => "being cancelled".to_owned(),
+            (Some(RunStatus::Other(word)), None) => format!("Synapse calls the run `{}`", one_line(word)),
+            (_, Some(activity)) => one_line(activity),
+            (_, None) => String::new(),
+        },
+        StepState::Settling => "ended, reading its activities".to_owned(),
+        StepState::Retrying { at } => {
+            let why = run.error().map(error_line).unwrap_or_default();
+            return format!("attempt {} {}: {why}", attempt.number + 1, due(*at, now));
+        }
+        _ => String::new(),
+    };
+    match (attempt.number, text.as_str()) {
+        (1, _) => text,
+        (number, "") => format!("attempt {number}"),
+        (number, text) => format!("attempt {number}, {text}"),
+    }
+}
+
+/// Returns an error on one line: the activity, the service's code, its text.
+pub(super) fn error_line(error: &StepError) -> String {
+    let activity = error.activity.as_deref().unwrap_or_default();
+    let parts = [activity, &error.code, &error.message].map(one_line);
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(": ")
+}
+
+/// Returns why a step ended as it did: the newest attempt's error, else the rule that decided.
+fn trouble(run: &StepRun) -> String {
+    match run.error() {
+        Some(error) => error_line(error),
+        None => one_line(&run.reason),
+    }
+}
+
+/// Returns how long a step has been at it, all its attempts and the waits between them included; nothing for a
+/// step that Synapse refused to start.
+pub(super) fn took(run: &StepRun, now: Timestamp) -> Option<Delay> {
+    let begun = run.attempts.first()?.intended_at;
+    if run.attempts.len() == 1 && run.attempts.iter().any(is_refused) {
+        return None;
+    }
+    let unknown_since = match run.state {
+        StepState::Unknown => run.last_attempt().and_then(|attempt| attempt.ended_at),
+        _ => None,
+    };
+    Some(run.ended_at.or(unknown_since).unwrap_or(now).since(begun))
+}
+
+/// Returns the run of a step's newest attempt, unless there certainly is none.
+pub(super) fn run_of(run: &StepRun) -> Option<RunId> {
+    let attempt = run.last_attempt()?;
+    let not_sent = matches!(run.state, StepState::NotSent { .. });
+    (!is_refused(attempt) && !not_sent).then_some(attempt.run)
+}
+
+/// Returns the run of a step's newest attempt for people, with a doubt where there is one.
+pub(super) fn run_text(run: &StepRun) -> Option<String> {
+    let id = run_of(run)?;
+    let known = run.last_attempt().is_some_and(|attempt| attempt.started_at.is_some());
+    Some(if known { id.to_string() } else { format!("{id}, if it exists") })
+}
+
+fn is_refused(attempt: &Attempt) -> bool {
+    attempt.started_at.is_none() && attempt.outcome == Some(Outcome::Failed)
+}
+
+/// Returns the outcome as it stands in a sentence.
+pub(super) const fn spoken(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::TimedOut => "timed out",
+        Outcome::NotNeeded => "not needed",
+        _ => outcome.word(),
+    }
+}
+
+/// Says whether a step that ended like this counts against its flow.
+pub(super) const fn went_wrong(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Unknown)
+}
+
+/// Returns when something is due, in whole seconds: tenths would flicker.
+fn due(at: Timestamp, now: Timestamp) -> String {
+    match at.since(now).as_ms().div_ceil(1000) {
+        0 => "as soon as possible".to_owned(),
+        seconds @ 1..10 => format!("in {seconds}s"),
+        seconds => format!("in {}", Delay::from_secs(seconds).short()),
+    }
+}
+
+fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
+    let Event::Detached = event else { return None };
+    let live = flow.live().count();
+    let text = match live {
+        0 => "synflow stops looking; no run is under way".to_owned(),
+        1 => "synflow stops looking; 1 run goes on in Synapse".to_owned(),
+        live => format!("synflow stops looking; {live} runs go on in Synapse"),
+    };
+    Some(Line { who: "flow".to_owned(), word: "detached", text, tone: Tone::Warn })
+}

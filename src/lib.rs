@@ -24,3 +24,7 @@ pub mod synapse;
 pub mod emulator;
 
 pub mod report;
+
+pub mod driver;
+
+pub mod cli;

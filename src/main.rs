@@ -1,3 +1,7 @@
 //! The `synflow` command: parses, runs, turns the result into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    synflow::cli::main()
+}

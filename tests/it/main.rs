@@ -1,6 +1,7 @@
 //! Every integration test, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod apply;
 mod client;
 mod deciding;
 mod emulator;
@@ -10,13 +11,16 @@ mod journal;
 mod plans;
 mod play;
 mod pretend;
+mod readme;
 mod retry;
 mod screen;
 mod script_server;
 mod sign_in;
 mod simulation;
 mod source_text;
+mod space;
 mod tidy;
+mod validate;
 mod watching;
 mod wire;
 mod world;

@@ -1,0 +1,174 @@
+//! The command line as it is typed; [`super::settings`] makes sense of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs plans of Azure Synapse Analytics pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "synflow", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The folder of the journal [default: the platform's state folder]
+    #[arg(long, global = true, value_name = "DIR", env = "SYNFLOW_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Checks plans without touching the network
+    Validate(Validate),
+    /// Runs a plan to its end
+    Apply(Apply),
+    /// Shows how a flow stands
+    Status(Status),
+    /// Lists the flows in the journal, newest first
+    Flows(Flows),
+    /// Serves a local Synapse workspace over HTTP
+    Emulate(Emulate),
+    /// Prints the JSON Schema of plans
+    Schema,
+    /// Prints a completion script for a shell
+    Completions(Completions),
+}
+
+/// The inputs of a plan.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Inputs {
+    /// Gives an input its value; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub inputs: Vec<(String, String)>,
+}
+
+/// Checks plans.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// The plans
+    #[arg(required = true, value_name = "PLAN")]
+    pub plans: Vec<PathBuf>,
+    /// The inputs.
+    #[command(flatten)]
+    pub inputs: Inputs,
+}
+
+/// Runs a plan.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The inputs.
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Shows what would be started in which order, and starts nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Runs against a workspace emulated inside this process
+    #[arg(long)]
+    pub emulate: bool,
+    /// What the emulated workspace does: durations, outcomes, outputs
+    #[arg(long, value_name = "FILE", requires = "emulate")]
+    pub script: Option<PathBuf>,
+    /// A folder with `pipeline/*.json` for the emulated workspace; may be repeated
+    #[arg(long, value_name = "DIR", requires = "emulate")]
+    pub artifacts: Vec<PathBuf>,
+    /// Runs at most this many pipelines at once, whatever the plan says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_parallel: Option<u32>,
+    /// Starts a new flow although an earlier one of this plan has not ended
+    #[arg(long)]
+    pub new: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+    /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
+    pub beat: Option<String>,
+    /// How long an unclear start is looked for before a person must decide [default: 2m]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE")]
+    pub start_grace: Option<String>,
+}
+
+/// Shows a flow.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the latest]
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+}
+
+/// Lists flows.
+#[derive(Debug, Args)]
+pub struct Flows {
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+}
+
+/// Serves a local workspace.
+#[derive(Debug, Args)]
+pub struct Emulate {
+    /// The port to listen on; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// The workspace's name
+    #[arg(long, value_name = "NAME", default_value = "emulated")]
+    pub workspace: String,
+    /// What the workspace does: durations, outcomes, outputs
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// A folder with `pipeline/*.json`; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Vec<PathBuf>,
+}
+
+/// Prints a completion script.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// Bars
+    Bar,
+    /// A line for every fact
+    Lines,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,99 @@
+//! `synflow apply --dry-run`: what would be started in which order, without a network.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cli::failure::Failure;
+use crate::cli::load::LoadedPlan;
+use crate::cli::put;
+use crate::cli::validate::counted;
+use crate::plan::{Condition, Edge, EdgeRule, Plan, Scope, StepIndex};
+
+/// Prints the plan in waves: a wave's steps wait only for steps of earlier ones.
+pub(super) fn show(loaded: &LoadedPlan, max_parallel: usize) -> Result<(), Failure> {
+    put(&text(loaded, max_parallel))
+}
+
+fn text(loaded: &LoadedPlan, max_parallel: usize) -> String {
+    let (plan, graph) = (&loaded.plan, &loaded.graph);
+    let mut waves: BTreeMap<usize, Vec<StepIndex>> = BTreeMap::new();
+    for step in (0..plan.steps.len()).map(StepIndex) {
+        waves.entry(graph.wave(step)).or_default().push(step);
+    }
+    let mut out = format!(
+        "plan `{}`: {} in {}, at most {} at once\n",
+        plan.name,
+        counted(plan.steps.len(), "step"),
+        counted(waves.len(), "wave"),
+        max_parallel
+    );
+    for (name, value) in &plan.inputs {
+        line(&mut out, &format!("  input {name} = {value}"));
+    }
+    for (wave, steps) in waves {
+        line(&mut out, &format!("\nwave {}", wave + 1));
+        for step in steps {
+            describe(&mut out, plan, step);
+        }
+    }
+    out.push_str("\nnothing was started\n");
+    out
+}
+
+fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
+    let step = &plan.steps[step.0];
+    let workspace = &plan.workspaces[step.workspace];
+    line(out, &format!("  {}: pipeline `{}` in `{}`", step.id, step.pipeline, workspace.name));
+    if !step.depends_on.is_empty() {
+        let edges: Vec<String> = step.depends_on.iter().map(|edge| edge_text(plan, edge)).collect();
+        line(out, &format!("    after {}", edges.join(", ")));
+    }
+    let scope = Scope {
+        inputs: plan.inputs.clone(),
+        env: plan.env.clone(),
+        plan_name: plan.name.clone(),
+        ..Scope::default()
+    };
+    for (name, template) in &step.parameters {
+        let value = match template.render(&scope) {
+            Ok(value) => value,
+            Err(_) => Value::String("(known when the step starts)".to_owned()),
+        };
+        line(out, &format!("    {name} = {value}"));
+    }
+    if let Some(timeout) = step.timeout {
+        line(out, &format!("    times out after {}", timeout.short()));
+    }
+    if step.retry.max_attempts > 1 {
+        line(out, &format!("    up to {} attempts", step.retry.max_attempts));
+    }
+    if step.allow_failure {
+        line(out, "    may fail");
+    }
+}
+
+fn edge_text(plan: &Plan, edge: &Edge) -> String {
+    let upstream = &plan.steps[edge.upstream.0].id;
+    match &edge.rule {
+        EdgeRule::Bare => upstream.to_string(),
+        EdgeRule::AnyOf(conditions) => {
+            let words: Vec<&str> = conditions.iter().map(|condition| word(*condition)).collect();
+            format!("{upstream} [{}]", words.join(", "))
+        }
+    }
+}
+
+const fn word(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Succeeded => "succeeded",
+        Condition::Failed => "failed",
+        Condition::Skipped => "skipped",
+        Condition::Completed => "completed",
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}

@@ -1,0 +1,114 @@
+//! The command: what was typed becomes settings, a verb runs, its result becomes an exit code.
+//!
+//! Data goes to stdout, everything else to stderr. One file a verb.
+
+mod apply;
+pub mod args;
+mod completions;
+mod connect;
+mod dry_run;
+mod emulate;
+pub mod failure;
+mod flows;
+mod load;
+mod schema;
+mod settings;
+mod status;
+mod validate;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::Value;
+
+use crate::cli::args::{Cli, Output, Verb};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::settings::Settings;
+
+/// Runs the command this process was started with.
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs a command line and returns the exit code.
+fn run(words: impl Iterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            drop(failure.print(&mut anstream::stderr()));
+            failure.exit.code()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    let done = Exit::Done.code();
+    match cli.verb {
+        Verb::Schema => schema::run().map(|()| done),
+        Verb::Completions(args) => completions::run(&args).map(|()| done),
+        Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Emulate(args) => emulate::run(&args).map(|()| done),
+    }
+}
+
+/// Writes data to stdout. A reader that has gone away, such as `head`, is no failure.
+fn put(data: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout();
+    match out.write_all(data.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Bug, format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value in the form asked for; `text` makes the one for people.
+fn put_value(value: &Value, output: Output, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    match output {
+        Output::Text => put(&text()),
+        Output::Json => put(&format!("{value:#}\n")),
+        Output::Yaml => {
+            let yaml =
+                serde_yaml::to_string(value).map_err(|error| Failure::from_error(Exit::Bug, &error))?;
+            put(&yaml)
+        }
+    }
+}
+
+/// Starts the runtime that the verbs with a network need.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Bug, format!("cannot start the runtime: {error}")))
+}
+
+/// Becomes ready when the process is asked to leave.
+async fn asked_to_leave() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            _ => drop(tokio::signal::ctrl_c().await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tokio::signal::ctrl_c().await);
+}

@@ -1,0 +1,58 @@
+//! What a command goes by: flag, then environment, then default, decided once.
+//!
+//! The only place that reads the environment and asks the terminal.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+
+use crate::cli::args;
+use crate::cli::failure::{Exit, Failure};
+
+/// What a command goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// The process's environment. Variables that are not Unicode are left out.
+    pub(super) env: BTreeMap<String, String>,
+    /// The folder of the journal.
+    pub(super) state_dir: PathBuf,
+    /// Whether stderr is a terminal that can move its cursor.
+    pub(super) terminal: bool,
+    /// Whether stderr takes colours.
+    pub(super) colour: bool,
+}
+
+impl Settings {
+    /// Gathers the settings. Fails if no folder for the journal can be found.
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
+    pub(super) fn gather(global: &args::Global) -> Result<Self, Failure> {
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let dumb = env.get("TERM").is_none_or(|term| term == "dumb") && cfg!(unix);
+        let terminal = std::io::stderr().is_terminal() && !dumb;
+        let choice = anstream::AutoStream::choice(&std::io::stderr());
+        let state_dir = match &global.state_dir {
+            Some(folder) => folder.clone(),
+            None => platform_state_dir()?,
+        };
+        Ok(Self { env, state_dir, terminal, colour: choice != anstream::ColorChoice::Never })
+    }
+
+    /// Returns an environment variable that is set and not empty.
+    pub(super) fn env(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// `$XDG_STATE_HOME/synflow`, `~/.local/state/synflow`, or the usual folder of the platform. Never in the work
+/// tree, where `git clean` would take it.
+fn platform_state_dir() -> Result<PathBuf, Failure> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        Failure::new(Exit::Journal, "this user has no home folder to keep the journal in")
+            .hint("name a folder with `--state-dir` or SYNFLOW_STATE_DIR")
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("synflow"))
+}

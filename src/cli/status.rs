@@ -1,0 +1,18 @@
+//! `synflow status [FLOW]`: how a flow stands, read from the journal alone.
+
+use crate::cli::args::Status;
+use crate::cli::failure::Failure;
+use crate::cli::settings::Settings;
+use crate::cli::{load, put_value};
+use crate::driver::now;
+use crate::journal::Journal;
+use crate::report::{json, table};
+
+/// Prints the flow. Fails with exit 2 if the name fits no flow or several, and with 12 if the journal cannot be read.
+pub(super) fn run(args: &Status, settings: &Settings) -> Result<(), Failure> {
+    let mut journal = Journal::open(&settings.state_dir)?;
+    let header = journal.find(args.flow.as_deref())?;
+    let flow = load::flow(&mut journal, &header)?;
+    let now = now();
+    put_value(&json::status(&flow, now), args.output, || table::status(&flow, now))
+}

@@ -1,0 +1,462 @@
+//! The loop that runs a flow: asks the core what to do, does it, records what came of it.
+//!
+//! It holds no opinions. The order is always disk, memory, screen ([`Driver::record`]); the journal is
+//! the only thing whose failure ends the loop. Every task belongs to the loop and ends with it.
+#![expect(clippy::disallowed_methods, reason = "the loop reads the clock for everybody")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::{self, JoinSet};
+
+use crate::flow::decide::{Effect, decide};
+use crate::flow::policy::Limits;
+use crate::flow::watch::{Chore, Watch};
+use crate::flow::{
+    ActivitySeen, Event, Flow, IllegalEvent, RunId, RunSeen, StartOutcome, StepState, observe,
+};
+use crate::journal::{Journal, JournalError};
+use crate::plan::{StepId, StepIndex};
+use crate::report::Report;
+use crate::synapse::{CallFailure, SynapseClient, Window};
+use crate::time::{Delay, Timestamp};
+
+/// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
+const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long start requests may still land when the journal is gone.
+const WIND_DOWN_WAIT: Duration = Duration::from_secs(30);
+
+/// How far into our future a list query reaches: the service's clock may be ahead.
+const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
+
+/// Every how many beats the activities of a step on the screen are read.
+const PEEK_BEATS: u64 = 4;
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step has ended.
+    Settled,
+    /// Only steps are left that a person must look at, and what waits for them.
+    WaitsForAPerson,
+    /// We were asked to leave; the runs go on.
+    Detached,
+}
+
+/// Why the loop could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal cannot be written. Runs whose ids only memory knew are listed.
+    #[error("the journal can no longer be written")]
+    Journal {
+        /// What went wrong.
+        source: Box<JournalError>,
+        /// Runs the service has accepted and the journal does not hold.
+        unrecorded: Vec<(StepId, RunId)>,
+    },
+    /// The core was told something that cannot be: our bug.
+    #[error("the flow and its events disagree")]
+    Illegal(#[from] IllegalEvent),
+    /// Nothing is under way and nothing is left to wait for: our bug.
+    #[error("the flow is stuck: nothing is under way although steps are open")]
+    Stuck,
+}
+
+/// Runs one flow.
+pub struct Driver {
+    flow: Flow,
+    limits: Limits,
+    watch: Watch,
+    journal: Journal,
+    /// One for each workspace of the plan, in its order.
+    clients: Vec<SynapseClient>,
+    report: Box<dyn Report>,
+    tasks: JoinSet<Done>,
+    /// What each task is for, so that one that breaks down can be answered for.
+    errands: HashMap<task::Id, Errand>,
+    /// When the activities of a step were last asked for, for the screen alone.
+    peeks: BTreeMap<StepIndex, Timestamp>,
+}
+
+/// What a task is for.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    Start(StepIndex),
+    Chore(Chore),
+    Peek,
+}
+
+/// What a task brings back.
+enum Done {
+    Start(StepIndex, StartOutcome),
+    LookUp { step: StepIndex, run: RunId, asked_at: Timestamp, answer: Result<Option<RunSeen>, CallFailure> },
+    Query { workspace: usize, sweep: bool, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
+    Activities(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
+    Cancel { step: StepIndex, run: RunId, answer: Result<(), CallFailure> },
+    Peek(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
+}
+
+/// Reads the clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_epoch_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Driver {
+    /// Makes a driver for a flow that the journal holds. `clients` has one for each workspace of the plan.
+    pub fn new(
+        flow: Flow,
+        limits: Limits,
+        journal: Journal,
+        clients: Vec<SynapseClient>,
+        report: Box<dyn Report>,
+    ) -> Self {
+        assert_eq!(clients.len(), flow.plan().workspaces.len(), "one client for each workspace");
+        Self {
+            flow,
+            limits,
+            watch: Watch::default(),
+            journal,
+            clients,
+            report,
+            tasks: JoinSet::new(),
+            errands: HashMap::new(),
+            peeks: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the flow as it is now.
+    pub const fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Runs the flow until it settles, waits for a person, or `leave` is ready.
+    ///
+    /// Fails if the journal cannot be written; then nothing new was started, and what was under way has been given
+    /// time to land.
+    pub async fn drive(&mut self, leave: impl Future<Output = ()>) -> Result<Ending, DriveError> {
+        let ended = match self.run(leave).await {
+            Err(DriveError::Journal { source, unrecorded }) => Err(self.wind_down(source, unrecorded).await),
+            other => other,
+        };
+        self.report.finish(now(), &self.flow);
+        ended
+    }
+
+    async fn run(&mut self, leave: impl Future<Output = ()>) -> Result<Ending, DriveError> {
+        tokio::pin!(leave);
+        let mut ticks = self.report.tick_gap().map(|gap| tokio::time::interval(gap.to_std()));
+        loop {
+            let wake_at = self.follow_decisions()?;
+            if self.flow.exit_code().is_some() {
+                return Ok(Ending::Settled);
+            }
+            if self.flow.waits_for_a_person() {
+                return Ok(Ending::WaitsForAPerson);
+            }
+            self.peek();
+            if self.tasks.is_empty() && wake_at.is_none() {
+                return Err(DriveError::Stuck);
+            }
+            tokio::select! {
+                Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
+                () = until(wake_at) => {}
+                () = tick(&mut ticks) => self.report.tick(now(), &self.flow),
+                () = &mut leave => return self.detach().await,
+            }
+        }
+    }
+
+    /// Records what follows from the state, begins what is wanted, and returns when to look again.
+    fn follow_decisions(&mut self) -> Result<Option<Timestamp>, DriveError> {
+        loop {
+            let at = now();
+            let decision = decide(&self.flow, &self.watch, &self.limits, at);
+            if !decision.facts.is_empty() {
+                self.record(&decision.facts)?;
+                continue;
+            }
+            // Intents first, in one transaction: a crash after this line must find them on disk, or a resume could
+            // start the same step twice.
+            let intents: Vec<Event> =
+                decision.effects.iter().filter_map(|effect| self.intent(effect)).collect();
+            self.record(&intents)?;
+            for effect in &decision.effects {
+                self.begin(effect, at);
+            }
+            return Ok(decision.wake_at);
+        }
+    }
+
+    /// Returns what must be on disk before an effect may begin.
+    fn intent(&self, effect: &Effect) -> Option<Event> {
+        match effect {
+            Effect::Start { step, attempt, parameters } => Some(Event::StartIntended {
+                step: self.flow.step(*step).id.clone(),
+                attempt: *attempt,
+                // From the operating system's randomness, never the seed: a repeated id would bring back an old run.
+                run: RunId(uuid::Uuid::new_v4()),
+                parameters: parameters.clone(),
+            }),
+            Effect::SendAgain { step } => {
+                let attempt = self.flow.run(*step).last_attempt()?.number;
+                Some(Event::StartResent { step: self.flow.step(*step).id.clone(), attempt })
+            }
+            _ => None,
+        }
+    }
+
+    /// Sends the request of one effect, as a task of this loop.
+    fn begin(&mut self, effect: &Effect, asked_at: Timestamp) {
+        match *effect {
+            Effect::Start { step, .. } | Effect::SendAgain { step } => {
+                let attempt = self.flow.run(step).last_attempt().expect("the intent made an attempt");
+                let (run, parameters) = (attempt.run, attempt.parameters.clone());
+                let (client, pipeline) = self.target(step);
+                self.spawn(Errand::Start(step), async move {
+                    Done::Start(step, client.create_run(&pipeline, run, &parameters).await)
+                });
+            }
+            Effect::LookUp { step, run } => {
+                let (client, _) = self.target(step);
+                self.ask(Chore::LookUp(step), async move {
+                    Done::LookUp { step, run, asked_at, answer: client.run(run).await }
+                });
+            }
+            Effect::Query { workspace, after, sweep } => {
+                let client = self.clients[workspace].clone();
+                let window = Window { after, before: asked_at + LIST_AHEAD };
+                self.ask(Chore::Query(workspace), async move {
+                    let answer = client.query_runs(window, &[]).await;
+                    Done::Query { workspace, sweep, asked_at, answer }
+                });
+            }
+            Effect::ReadActivities { step, run } => {
+                let (client, pipeline) = self.target(step);
+                self.ask(Chore::ReadActivities(step), async move {
+                    Done::Activities(step, client.activities(&pipeline, run).await)
+                });
+            }
+            Effect::Cancel { step, run } => {
+                let (client, _) = self.target(step);
+                self.ask(Chore::Cancel(step), async move {
+                    Done::Cancel { step, run, answer: client.cancel(run).await }
+                });
+            }
+        }
+    }
+
+    fn ask(&mut self, chore: Chore, task: impl Future<Output = Done> + Send + 'static) {
+        self.watch.begin(chore);
+        self.spawn(Errand::Chore(chore), task);
+    }
+
+    fn spawn(&mut self, errand: Errand, task: impl Future<Output = Done> + Send + 'static) {
+        let id = self.tasks.spawn(task).id();
+        self.errands.insert(id, errand);
+    }
+
+    fn target(&self, step: StepIndex) -> (SynapseClient, String) {
+        let step = self.flow.step(step);
+        (self.clients[step.workspace].clone(), step.pipeline.clone())
+    }
+
+    /// Takes in a task's answer and every other that is there already, and records them together.
+    fn take_in(&mut self, first: Result<(task::Id, Done), task::JoinError>) -> Result<(), DriveError> {
+        let mut events = Vec::new();
+        let mut next = Some(first);
+        while let Some(joined) = next {
+            match joined {
+                Ok((id, done)) => {
+                    self.errands.remove(&id);
+                    events.extend(self.meaning(done));
+                }
+                Err(error) => events.extend(self.broken_down(&error)),
+            }
+            next = self.tasks.try_join_next_with_id();
+        }
+        self.record(&events)
+    }
+
+    /// Returns the event that a task's breakdown means: of a start, that nobody knows what came of it.
+    fn broken_down(&mut self, error: &task::JoinError) -> Option<Event> {
+        let at = now();
+        let reason = format!("a request broke down: {error}");
+        match self.errands.remove(&error.id())? {
+            Errand::Start(step) => {
+                let unclear = StartOutcome::Unclear { reason };
+                Some(observe::start_answered(&self.flow, step, unclear, &self.limits, at))
+            }
+            Errand::Chore(chore) => {
+                self.watch.failed(chore, &self.limits, at, None);
+                self.report.note(at, &reason);
+                None
+            }
+            Errand::Peek => None,
+        }
+    }
+
+    /// Returns the events that an answer means.
+    fn meaning(&mut self, done: Done) -> Vec<Event> {
+        let at = now();
+        match done {
+            Done::Start(step, outcome) => {
+                vec![observe::start_answered(&self.flow, step, outcome, &self.limits, at)]
+            }
+            Done::LookUp { step, run, asked_at, answer } => {
+                let Some(found) = self.settle(Chore::LookUp(step), at, answer) else { return Vec::new() };
+                // A slow answer may be about an earlier attempt's run.
+                if self.flow.run(step).last_attempt().is_some_and(|attempt| attempt.run == run) {
+                    self.watch.looked_up(step, found.is_some(), asked_at);
+                }
+                found.and_then(|run| observe::run_seen(&self.flow, step, &run)).into_iter().collect()
+            }
+            Done::Query { workspace, sweep, asked_at, answer } => {
+                let Some(runs) = self.settle(Chore::Query(workspace), at, answer) else { return Vec::new() };
+                self.watch.listed(&self.flow, workspace, sweep, asked_at, &runs);
+                observe::runs_listed(&self.flow, &runs)
+            }
+            Done::Activities(step, answer) => match self.settle(Chore::ReadActivities(step), at, answer) {
+                Some(activities) if self.flow.run(step).state == StepState::Settling => {
+                    vec![observe::judged(&self.flow, step, &activities)]
+                }
+                _ => Vec::new(),
+            },
+            Done::Cancel { step, run, answer } => {
+                let taken = self.settle(Chore::Cancel(step), at, answer).is_some();
+                let event = taken.then(|| observe::cancel_accepted(&self.flow, step, run));
+                event.flatten().into_iter().collect()
+            }
+            Done::Peek(step, answer) => {
+                if let Ok(activities) = answer {
+                    self.report.activities(step, &activities);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keeps the schedule of a question, and says so where it must be asked again.
+    fn settle<T>(&mut self, chore: Chore, at: Timestamp, answer: Result<T, CallFailure>) -> Option<T> {
+        match answer {
+            Ok(value) => {
+                self.watch.answered(chore, &self.limits, at);
+                Some(value)
+            }
+            Err(failure) => {
+                let pause = self.watch.failed(chore, &self.limits, at, failure.after());
+                let what = self.question(chore);
+                self.report.note(at, &format!("{what}: {failure}; asking again in {}", pause.short()));
+                None
+            }
+        }
+    }
+
+    fn question(&self, chore: Chore) -> String {
+        let step = |step: StepIndex| &self.flow.step(step).id;
+        match chore {
+            Chore::LookUp(of) => format!("reading the run of `{}`", step(of)),
+            Chore::Query(workspace) => {
+                format!("listing the runs of workspace `{}`", self.flow.plan().workspaces[workspace].name)
+            }
+            Chore::ReadActivities(of) => format!("reading the activities of `{}`", step(of)),
+            Chore::Cancel(of) => format!("cancelling the run of `{}`", step(of)),
+        }
+    }
+
+    /// Disk, then memory, then screen. No await: nothing may come between them.
+    fn record(&mut self, events: &[Event]) -> Result<(), DriveError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let kept = self.journal.append(&self.flow.header().id, self.flow.last_seq() + 1, now(), events);
+        let recorded = kept.map_err(|source| DriveError::Journal {
+            source: Box::new(source),
+            unrecorded: started_in(events),
+        })?;
+        for entry in recorded {
+            self.flow.apply(&entry)?;
+            self.watch.follow(&self.flow, &entry.event);
+            self.report.on(&entry, &self.flow);
+        }
+        Ok(())
+    }
+
+    /// Asks for the activities of the steps on the screen, now and then.
+    fn peek(&mut self) {
+        let at = now();
+        let gap = Delay::from_ms(self.limits.beat.as_ms().saturating_mul(PEEK_BEATS));
+        for step in self.report.watched(&self.flow) {
+            let fresh = self.peeks.get(&step).is_some_and(|last| at < *last + gap);
+            if fresh || self.flow.run(step).state != StepState::Running {
+                continue;
+            }
+            let Some(run) = self.flow.run(step).last_attempt().map(|attempt| attempt.run) else { continue };
+            self.peeks.insert(step, at);
+            let (client, pipeline) = self.target(step);
+            self.spawn(
+                Errand::Peek,
+                async move { Done::Peek(step, client.activities(&pipeline, run).await) },
+            );
+        }
+    }
+
+    /// Leaves while runs go on: lets start requests land for a moment, then says so in the journal.
+    async fn detach(&mut self) -> Result<Ending, DriveError> {
+        let starting = |flow: &Flow| flow.live().any(|step| flow.run(step).state == StepState::Starting);
+        let deadline = tokio::time::sleep(LEAVE_WAIT);
+        tokio::pin!(deadline);
+        while starting(&self.flow) {
+            tokio::select! {
+                Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
+                () = &mut deadline => break,
+            }
+        }
+        self.tasks.abort_all();
+        self.record(&[Event::Detached])?;
+        Ok(Ending::Detached)
+    }
+
+    /// Starts nothing new, lets start requests land, and gathers the runs that only memory knows.
+    async fn wind_down(
+        &mut self,
+        source: Box<JournalError>,
+        mut unrecorded: Vec<(StepId, RunId)>,
+    ) -> DriveError {
+        let landed = async {
+            while let Some(joined) = self.tasks.join_next().await {
+                if let Ok(Done::Start(step, StartOutcome::Started(run))) = joined {
+                    unrecorded.push((self.flow.step(step).id.clone(), run));
+                }
+            }
+        };
+        // Requests have limits of their own; this one only guards against a service that answers forever.
+        drop(tokio::time::timeout(WIND_DOWN_WAIT, landed).await);
+        DriveError::Journal { source, unrecorded }
+    }
+}
+
+/// Returns the runs that these events would have recorded.
+fn started_in(events: &[Event]) -> Vec<(StepId, RunId)> {
+    let started = events.iter().filter_map(|event| match event {
+        Event::RunStarted { step, run, .. } => Some((step.clone(), *run)),
+        _ => None,
+    });
+    started.collect()
+}
+
+async fn until(wake_at: Option<Timestamp>) {
+    match wake_at {
+        Some(at) => tokio::time::sleep(at.since(now()).to_std()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(ticks: &mut Option<tokio::time::Interval>) {
+    match ticks {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,324 @@
+//! `synflow apply`, the real binary, judged by the emulator's own record.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::space::{Emulator, Said, TestSpace};
+
+/// A run as the emulator remembers it; times in text, which sorts as they do.
+#[derive(Clone, Debug)]
+struct Ran {
+    accepted_at: String,
+    ended_at: Option<String>,
+}
+
+/// Returns the runs the emulator accepted, by run id.
+fn ran(emulator: &Emulator) -> BTreeMap<String, Ran> {
+    let record = emulator.record();
+    let text = |run: &Value, name: &str| run[name].as_str().map(str::to_owned);
+    let runs = record["runs"].as_array().unwrap().iter();
+    runs.filter(|run| run["parent_run_id"].is_null())
+        .map(|run| {
+            let ran = Ran { accepted_at: text(run, "accepted_at").unwrap(), ended_at: text(run, "ended_at") };
+            (text(run, "run_id").unwrap(), ran)
+        })
+        .collect()
+}
+
+/// Returns the ids of the runs of each step's attempts, from `status --output json`.
+fn runs_of_steps(status: &Value) -> BTreeMap<String, Vec<String>> {
+    let steps = status["steps"].as_array().unwrap().iter();
+    steps
+        .map(|step| {
+            let attempts = step["attempts"].as_array().unwrap().iter();
+            let runs = attempts.filter_map(|attempt| Some(attempt["run_id"].as_str()?.to_owned())).collect();
+            (step["id"].as_str().unwrap().to_owned(), runs)
+        })
+        .collect()
+}
+
+fn outcomes(status: &Value) -> BTreeMap<&str, &str> {
+    let steps = status["steps"].as_array().unwrap().iter();
+    steps.map(|step| (step["id"].as_str().unwrap(), step["outcome"].as_str().unwrap_or("-"))).collect()
+}
+
+/// Returns how many flows the journal holds.
+fn flows(space: &TestSpace) -> usize {
+    let said = space.run("flows --output json");
+    serde_json::from_str::<Value>(&said.stdout).unwrap()["flows"].as_array().unwrap().len()
+}
+
+/// Returns a plan that runs `steps` in the workspace of `emulator`.
+fn plan_at(emulator: &Emulator, steps: &str) -> String {
+    format!(
+        "version: 1\nname: test\nworkspaces: {{ main: {{ endpoint: \"{}\" }} }}\n{steps}",
+        emulator.endpoint()
+    )
+}
+
+fn apply(space: &TestSpace, emulator: &Emulator, plan: &str, words: &str) -> Said {
+    let path = space.write("plan.yaml", plan);
+    space.run_at(emulator, &format!("apply {} --beat 100ms{words}", path.display()))
+}
+
+#[test]
+fn every_start_of_the_nightly_example_respects_every_edge() {
+    let space = TestSpace::new();
+    let emulator = space.emulate("--script examples/nightly/emulator.yaml --workspace contoso-dw");
+    let text = std::fs::read_to_string("examples/nightly/plan.yaml").unwrap();
+    let main = format!("workspaces: {{ main: {{ endpoint: \"{}\" }} }}", emulator.endpoint());
+    let text = text.replace("workspace: contoso-dw", &main);
+    assert!(text.contains(&main));
+
+    let said = apply(&space, &emulator, &text, "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+
+    let runs = runs_of_steps(&space.status());
+    let ran = ran(&emulator);
+    let plan: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let steps = plan["steps"].as_mapping().unwrap();
+    assert!(steps.len() >= 12);
+    let mut edges = 0;
+    for (id, step) in steps {
+        let starts = &runs[id.as_str().unwrap()];
+        for edge in step.get("depends_on").and_then(|edges| edges.as_sequence()).into_iter().flatten() {
+            let upstream = match edge.as_mapping() {
+                Some(map) => map.keys().next().unwrap().as_str().unwrap(),
+                None => edge.as_str().unwrap(),
+            };
+            for (start, end) in
+                starts.iter().flat_map(|start| runs[upstream].iter().map(move |end| (start, end)))
+            {
+                let ended = ran[end].ended_at.as_ref().unwrap();
+                assert!(ran[start].accepted_at >= *ended, "{id:?} started before {upstream} ended");
+                edges += 1;
+            }
+        }
+    }
+    assert!(edges >= 12, "only {edges} edges were looked at");
+    let accepted: usize = runs.values().map(Vec::len).sum();
+    assert_eq!(accepted, ran.len(), "the emulator ran something that synflow does not know");
+}
+
+#[test]
+fn ready_steps_overlap_up_to_max_parallel() {
+    let check = |steps: usize, max_parallel: usize, words: &str, want: usize| {
+        let space = TestSpace::new();
+        let script = space.write("script.yaml", "defaults: { duration: 1500ms }\n");
+        let emulator = space.emulate(&format!("--script {}", script.display()));
+        let mut plan = plan_at(&emulator, &format!("max_parallel: {max_parallel}\nsteps:\n"));
+        for step in 0..steps {
+            writeln!(plan, "  s{step}: {{ pipeline: p{step} }}").unwrap();
+        }
+        let said = apply(&space, &emulator, &plan, words);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert_eq!(most_at_once(&ran(&emulator)), want, "{steps} steps, {max_parallel} at once{words}");
+    };
+    check(5, 20, "", 5);
+    check(7, 3, "", 3);
+    check(4, 20, " --max-parallel 2", 2);
+}
+
+/// Returns how many runs were live at once, from acceptance to end.
+fn most_at_once(ran: &BTreeMap<String, Ran>) -> usize {
+    let live_at = |at: &String| {
+        let live = |run: &&Ran| run.accepted_at <= *at && run.ended_at.as_ref().is_none_or(|end| end > at);
+        ran.values().filter(live).count()
+    };
+    ran.values().map(|run| live_at(&run.accepted_at)).max().unwrap_or(0)
+}
+
+#[test]
+fn a_failed_pipeline_shows_its_activity_and_blocks_what_depends_on_it() {
+    let space = TestSpace::new();
+    let said = space.run("apply examples/fails.yaml --emulate --script examples/fails.emulator.yaml");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let status = space.status();
+    assert_eq!(status["flow"]["exit_code"], 1);
+    let outcomes = outcomes(&status);
+    let failed: Vec<_> = outcomes.iter().filter(|(_, outcome)| **outcome == "failed").collect();
+    let blocked: Vec<_> = outcomes.iter().filter(|(_, outcome)| **outcome == "blocked").collect();
+    assert_eq!(failed.len(), 1, "{outcomes:?}");
+    assert_eq!(blocked.len(), 2, "{outcomes:?}");
+    assert!(outcomes.values().filter(|outcome| **outcome == "succeeded").count() >= 2, "{outcomes:?}");
+    let error = status["steps"].as_array().unwrap().iter().find(|step| step["outcome"] == "failed").unwrap();
+    let error = &error["attempts"].as_array().unwrap().last().unwrap()["error"];
+    let message = error["message"].as_str().unwrap();
+    assert!(said.stderr.contains(message.lines().next().unwrap()), "{}", said.stderr);
+    for (id, _) in blocked {
+        assert!(said.stderr.contains(id), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_killed_apply_leaves_every_started_run_in_the_journal() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 60s }\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let mut steps = String::from("steps:\n");
+    for step in 0..6 {
+        writeln!(steps, "  s{step}: {{ pipeline: p{step} }}").unwrap();
+    }
+    let path = space.write("plan.yaml", &plan_at(&emulator, &steps));
+    let mut apply = in_background(&space, &emulator, &format!("apply {}", path.display()));
+    wait_until("six runs are accepted", || ran(&emulator).len() == 6);
+    apply.kill().unwrap();
+    apply.wait().unwrap();
+
+    let status = space.status();
+    assert!(status["flow"]["exit_code"].is_null());
+    let known: Vec<String> = runs_of_steps(&status).into_values().flatten().collect();
+    for run in ran(&emulator).keys() {
+        assert!(known.contains(run), "the journal does not know run {run}");
+    }
+    let text = space.run("status").stdout;
+    assert!(known.iter().all(|run| text.contains(run.as_str())), "{text}");
+
+    let again = space.run_at(&emulator, &format!("apply {}", path.display()));
+    assert_eq!(again.code, 6, "{}", again.stderr);
+    assert!(again.stderr.contains("has not ended"), "{}", again.stderr);
+    assert_eq!(ran(&emulator).len(), 6, "nothing more was started");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminated_apply_leaves_in_time_and_its_runs_go_on() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 60s }\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let path =
+        space.write("plan.yaml", &plan_at(&emulator, "steps:\n  one: {}\n  two: { depends_on: [one] }\n"));
+    let apply = in_background(&space, &emulator, &format!("apply {}", path.display()));
+    wait_until("the run is accepted", || ran(&emulator).len() == 1);
+    std::process::Command::new("kill").arg(apply.id().to_string()).status().unwrap();
+    let said = Said::from(apply.wait_with_output().unwrap());
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    let run = ran(&emulator).into_iter().next().unwrap();
+    assert!(run.1.ended_at.is_none(), "the run goes on");
+    assert!(said.stderr.contains(&run.0), "{}", said.stderr);
+    let last = said.stderr.trim_end().lines().last().unwrap().to_owned();
+    assert!(last.contains("synflow status"), "{last}");
+}
+
+fn in_background(space: &TestSpace, emulator: &Emulator, words: &str) -> Child {
+    space.command_at(emulator, words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Asks again and again until something holds. Fails after a time no healthy run comes near.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain until {what}");
+}
+
+#[test]
+fn a_dry_run_asks_nobody() {
+    let space = TestSpace::new();
+    let emulator = space.emulate("");
+    let plan = plan_at(&emulator, "steps:\n  one: {}\n  two: { depends_on: [one], parameters: { n: 1 } }\n");
+    let said = apply(&space, &emulator, &plan, " --dry-run");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    insta::assert_snapshot!(said.stdout, @r"
+    plan `test`: 2 steps in 2 waves, at most 20 at once
+
+    wave 1
+      one: pipeline `one` in `127.0.0.1`
+
+    wave 2
+      two: pipeline `two` in `127.0.0.1`
+        after one
+        n = 1
+
+    nothing was started
+    ");
+    assert!(ran(&emulator).is_empty());
+    assert_eq!(flows(&space), 0);
+}
+
+#[test]
+fn whoever_cannot_sign_in_starts_nothing() {
+    let space = TestSpace::new();
+    let emulator = space.emulate("");
+    let path = space.write("plan.yaml", &plan_at(&emulator, "steps:\n  one: {}\n"));
+    let words = format!("apply {}", path.display());
+
+    let nobody = space.run(&words);
+    assert_eq!(nobody.code, 10, "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("AZURE_CLIENT_SECRET"), "{}", nobody.stderr);
+
+    let mut wrong = space.command_at(&emulator, &words);
+    let wrong = Said::from(wrong.env("AZURE_CLIENT_SECRET", "not-the-secret").output().unwrap());
+    assert_eq!(wrong.code, 10, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("AADSTS7000215"), "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("not-the-secret"), "{}", wrong.stderr);
+
+    assert!(ran(&emulator).is_empty());
+    assert_eq!(flows(&space), 0);
+}
+
+#[test]
+fn an_unreachable_workspace_ends_11() {
+    let space = TestSpace::new();
+    let emulator = space.emulate("");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let plan = format!(
+        "version: 1\nname: test\nworkspaces: {{ main: {{ endpoint: \"http://127.0.0.1:{port}\" }} }}\nsteps: {{ one: {{}} }}\n"
+    );
+    let said = apply(&space, &emulator, &plan, "");
+    assert_eq!(said.code, 11, "{}", said.stderr);
+    assert!(said.stderr.contains("hint:"), "{}", said.stderr);
+}
+
+#[test]
+fn an_unusable_journal_ends_12_and_starts_nothing() {
+    let space = TestSpace::new();
+    let emulator = space.emulate("");
+    let path = space.write("plan.yaml", &plan_at(&emulator, "steps:\n  one: {}\n"));
+    space.write("state", "a file where the folder should be");
+    let said = space.run_at(&emulator, &format!("apply {}", path.display()));
+    assert_eq!(said.code, 12, "{}", said.stderr);
+    assert!(said.stderr.contains("--state-dir"), "{}", said.stderr);
+    assert!(ran(&emulator).is_empty());
+}
+
+#[test]
+fn a_timeout_cancels_the_run_and_waits_for_its_end() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 60s }\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let plan = plan_at(&emulator, "steps:\n  slow: { timeout: 1s }\n  after: { depends_on: [slow] }\n");
+    let said = apply(&space, &emulator, &plan, "");
+    assert_eq!(said.code, 8, "{}", said.stderr);
+    let status = space.status();
+    assert_eq!(outcomes(&status)["slow"], "timed_out");
+    assert_eq!(outcomes(&status)["after"], "blocked");
+    let record = emulator.record();
+    assert_eq!(record["runs"][0]["status"], "Cancelled");
+}
+
+#[test]
+fn a_failed_attempt_is_tried_again_with_the_same_parameters() {
+    let space = TestSpace::new();
+    let script = "defaults: { duration: 200ms }\npipelines:\n  p: { runs: [{ outcome: failed }, { outcome: succeeded }] }\n";
+    let script = space.write("script.yaml", script);
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let plan = plan_at(
+        &emulator,
+        "steps:\n  again:\n    pipeline: p\n    retry: { max_attempts: 3, delay: 100ms }\n    parameters: { deep: { list: [1, 2.5, null, true, text] } }\n",
+    );
+    let said = apply(&space, &emulator, &plan, "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let record = emulator.record();
+    let runs = record["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs[0]["parameters"], runs[1]["parameters"]);
+    assert_eq!(runs[0]["parameters"]["deep"], serde_json::json!({ "list": [1, 2.5, null, true, "text"] }));
+}

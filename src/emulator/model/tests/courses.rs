@@ -28,7 +28,7 @@ fn waits_as_long_as_it_says() {
     let (run, rows) = course("", definition.clone(), &json!({}));
     assert_eq!(
         (&run["durationInMs"], &rows[0]["input"]),
-        (&json!(90_500), &json!({ "waitTimeInSeconds": 90.0 }))
+        (&json!(90_500), &json!({ "waitTimeInSeconds": 90 }))
     );
     let (run, _) = course("pipelines: { pl: { duration: 4s } }", definition, &json!({}));
     assert_eq!(run["durationInMs"], 4_500, "the script's word wins");

@@ -10,12 +10,15 @@ use crate::emulator::model::expression::{
     Failing, Scope as Names, as_text, evaluate, member, parameter_not_found,
 };
 use crate::emulator::model::generator::digest;
-use crate::emulator::model::script::{ActivityOutcome, ActivityScript, Failure, RunOutcome};
+use crate::emulator::model::script::{ActivityOutcome, ActivityScript, Failure, RunOutcome, RunScript};
 use crate::time::Delay;
 
+/// The longest a Wait may take: seven days and more, in seconds.
+const WAIT_S_MAX: f64 = 7.0e5;
 const SCRIPTED_TEXT: &str = "The activity failed because the emulator's script says so.";
 
 impl Walk {
+    /// Starts a waiting activity: a row of its own, and a wish for its end.
     pub(super) fn start(
         &mut self,
         block: usize,
@@ -39,94 +42,99 @@ impl Walk {
             return;
         }
         self.blocks[block].states[index] = State::Running;
-
-        let behaviour = ground.behaviour;
-        let scripted = behaviour.activities.get(&activity.name);
         let is_target = is_top && self.target == Some(index);
-        if is_target && behaviour.outcome == Some(RunOutcome::Stuck) {
+        if is_target && ground.behaviour.outcome == Some(RunOutcome::Stuck) {
             return;
         }
         if let Some(missing) = missing_parameter(activity, is_top && index == 0, ground) {
-            self.rows[row].fails =
-                Some(Failure { code: "InvalidTemplate".to_owned(), message: parameter_not_found(&missing) });
+            self.fail_on(row, Err(Failing::Error(parameter_not_found(&missing))));
             wants.push(Want::Wake { row, at: ground.now + ground.pace.instant });
             return;
         }
-        if is_target {
-            self.rows[row].fails = Some(behaviour.error.clone().unwrap_or_else(scripted_failure));
-        }
-        if let Some(scripted) = scripted.filter(|scripted| fails_by_script(scripted)) {
-            let error = scripted.error.clone().or_else(|| behaviour.error.clone());
-            self.rows[row].fails = Some(error.unwrap_or_else(scripted_failure));
-        }
-        let own_length =
-            scripted.and_then(|scripted| scripted.duration).map(|length| ground.pace.speed.shorten(length.0));
-        let output = scripted.and_then(|scripted| scripted.output.clone());
-        let wake = |at: Delay| Want::Wake { row, at: ground.now + own_length.unwrap_or(at) };
+        self.rows[row].fails = scripted_failure(activity, is_target, ground.behaviour);
         match &activity.body {
-            Body::Simple => {
-                self.rows[row].output = output.unwrap_or_else(|| usual_output(&activity.kind));
-                wants.push(wake(ground.pace.share));
-            }
-            Body::Wait { seconds } => {
-                let seconds = self.evaluate(row, seconds, ground).ok().and_then(|value| value.as_f64());
-                if let Some(seconds) = seconds {
-                    self.rows[row].input = json!({ "waitTimeInSeconds": seconds });
-                }
-                let literal = seconds.filter(|_| behaviour.duration.is_none()).map(|seconds| {
-                    ground.pace.speed.shorten(Delay::from_ms((seconds.clamp(0.0, 7.0e6) * 1000.0) as u64))
-                });
-                self.rows[row].output = output.unwrap_or_else(|| json!({}));
-                wants.push(wake(literal.unwrap_or(ground.pace.share)));
-            }
-            Body::Fail { message, code } => {
-                let text = |walk: &Self, value: &Value, otherwise: &str| {
-                    walk.evaluate(row, value, ground)
-                        .map_or_else(|_| otherwise.to_owned(), |value| as_text(&value))
-                };
-                let failure =
-                    Failure { code: text(self, code, "500"), message: text(self, message, SCRIPTED_TEXT) };
-                self.rows[row].fails = Some(failure);
-                wants.push(wake(ground.pace.instant));
-            }
-            Body::Instant => {
-                self.rows[row].output = output.unwrap_or_else(|| json!({}));
-                wants.push(wake(ground.pace.instant));
-            }
-            Body::Set { variable, value, returns } => {
-                let done = if *returns {
-                    self.set_returned(row, value, ground)
-                } else {
-                    self.set(row, variable, value, ground)
-                };
-                self.fail_on(row, done);
-                wants.push(wake(ground.pace.instant));
-            }
-            Body::Append { variable, value } => {
-                let done = self.append(row, variable, value, ground);
-                self.fail_on(row, done);
-                wants.push(wake(ground.pace.instant));
-            }
-            Body::Call { pipeline, waits, parameters } => {
-                let mut given = Map::new();
-                for (name, value) in parameters {
-                    let value = self.evaluate(row, value, ground).unwrap_or(Value::Null);
-                    // A list reaches the child as text: a page of the service warns of it.
-                    let value = if value.is_array() { Value::String(value.to_string()) } else { value };
-                    given.insert(name.clone(), value);
-                }
-                wants.push(Want::Call { row, pipeline: pipeline.clone(), parameters: given, waits: *waits });
-            }
             Body::If { .. } | Body::Switch { .. } | Body::ForEach { .. } | Body::Until { .. } => {
-                if let Some(output) = output {
-                    self.rows[row].output = output;
-                }
-                self.start_container(row, activity, scripted, ground, todo);
+                self.start_container(row, activity, ground, todo);
                 if self.rows[row].open == 0 {
                     wants.push(Want::Wake { row, at: ground.now + ground.pace.instant });
                 }
             }
+            Body::Call { pipeline, waits, parameters } => {
+                let parameters = self.parameters_of_call(row, parameters, ground);
+                wants.push(Want::Call { row, pipeline: pipeline.clone(), parameters, waits: *waits });
+            }
+            _ => {
+                let usual = self.start_simple(row, activity, ground);
+                let scripted = ground.behaviour.activities.get(&activity.name);
+                let own = scripted.and_then(|scripted| scripted.duration);
+                let takes = own.map_or(usual, |length| ground.pace.speed.shorten(length.0));
+                wants.push(Want::Wake { row, at: ground.now + takes });
+            }
         }
+        let scripted = ground.behaviour.activities.get(&activity.name);
+        if let Some(output) = scripted.and_then(|scripted| scripted.output.clone()) {
+            self.rows[row].output = output;
+        }
+    }
+
+    /// Does what an activity without inner ones does. Returns how long it takes when nobody says.
+    fn start_simple(&mut self, row: usize, activity: &Activity, ground: &Ground<'_>) -> Delay {
+        match &activity.body {
+            Body::Simple => {
+                self.rows[row].output = usual_output(&activity.kind);
+                ground.pace.share
+            }
+            Body::Wait { seconds } => {
+                let Ok(value) = self.evaluate(row, seconds, ground) else { return ground.pace.share };
+                let Some(seconds) = value.as_f64() else { return ground.pace.share };
+                self.rows[row].input = json!({ "waitTimeInSeconds": value });
+                if ground.behaviour.duration.is_some() {
+                    return ground.pace.share;
+                }
+                ground.pace.speed.shorten(Delay::from_ms((seconds.clamp(0.0, WAIT_S_MAX) * 1000.0) as u64))
+            }
+            Body::Fail { message, code } => {
+                let text = |value: &Value, otherwise: &str| {
+                    let value = self.evaluate(row, value, ground);
+                    value.map_or_else(|_| otherwise.to_owned(), |value| as_text(&value))
+                };
+                let failure = Failure { code: text(code, "500"), message: text(message, SCRIPTED_TEXT) };
+                self.rows[row].fails = Some(failure);
+                ground.pace.instant
+            }
+            Body::Set { value, returns: true, .. } => {
+                let done = self.set_returned(row, value, ground);
+                self.fail_on(row, done);
+                ground.pace.instant
+            }
+            Body::Set { variable, value, .. } => {
+                let done = self.set(row, variable, value, ground);
+                self.fail_on(row, done);
+                ground.pace.instant
+            }
+            Body::Append { variable, value } => {
+                let done = self.append(row, variable, value, ground);
+                self.fail_on(row, done);
+                ground.pace.instant
+            }
+            _ => ground.pace.instant,
+        }
+    }
+
+    /// Evaluates what a caller hands to the pipeline it calls.
+    fn parameters_of_call(
+        &self,
+        row: usize,
+        parameters: &Map<String, Value>,
+        ground: &Ground<'_>,
+    ) -> Map<String, Value> {
+        let given = parameters.iter().map(|(name, value)| {
+            let value = self.evaluate(row, value, ground).unwrap_or(Value::Null);
+            // A list reaches the child as text: a page of the service warns of it.
+            let value = if value.is_array() { Value::String(value.to_string()) } else { value };
+            (name.clone(), value)
+        });
+        given.collect()
     }
 
     /// Opens the blocks of a container. One that has none is left for its caller to end.
@@ -134,10 +142,10 @@ impl Walk {
         &mut self,
         row: usize,
         activity: &Activity,
-        scripted: Option<&ActivityScript>,
         ground: &Ground<'_>,
         todo: &mut Vec<usize>,
     ) {
+        let scripted = ground.behaviour.activities.get(&activity.name);
         let item = self.blocks[self.rows[row].block].item.clone();
         let iteration = self.rows[row].iteration.clone();
         let chosen: Option<&Arc<[Activity]>> = match &activity.body {
@@ -291,8 +299,15 @@ pub(super) fn fails_by_script(scripted: &ActivityScript) -> bool {
     }
 }
 
-fn scripted_failure() -> Failure {
-    Failure { code: "UserErrorEmulated".to_owned(), message: SCRIPTED_TEXT.to_owned() }
+/// Returns what the script makes an activity fail with, if it does.
+fn scripted_failure(activity: &Activity, is_target: bool, behaviour: &RunScript) -> Option<Failure> {
+    let scripted = behaviour.activities.get(&activity.name).filter(|scripted| fails_by_script(scripted));
+    if scripted.is_none() && !is_target {
+        return None;
+    }
+    let own = scripted.and_then(|scripted| scripted.error.clone());
+    let usual = || Failure { code: "UserErrorEmulated".to_owned(), message: SCRIPTED_TEXT.to_owned() };
+    Some(own.or_else(|| behaviour.error.clone()).unwrap_or_else(usual))
 }
 
 /// Finds the parameter for want of which an activity fails. One that no activity reads fails the first.

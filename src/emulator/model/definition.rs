@@ -37,6 +37,9 @@ pub(super) struct Activity {
     /// What an inactive activity counts as; nothing if it is active.
     pub(super) inactive_as: Option<Ending>,
     pub(super) user_properties: Value,
+    /// How often it is tried again, and after how many seconds.
+    pub(super) retries: u64,
+    pub(super) retry_interval_s: u64,
     /// The type's own settings, without inner activities.
     pub(super) settings: Value,
     /// Parameters its settings read.
@@ -119,6 +122,9 @@ pub(super) enum Body {
 /// How many iterations run at once where a For Each does not say, and how many may (protocol 7).
 const BATCH_DEFAULT: u64 = 20;
 const BATCH_MAX: u64 = 50;
+
+/// How long the service waits before it tries an activity again, where the definition does not say.
+const RETRY_INTERVAL_S: u64 = 30;
 
 impl Definition {
     /// Reads the `properties` of a pipeline.
@@ -220,6 +226,11 @@ impl Activity {
                 }
             }),
             user_properties: user_properties(raw.get("userProperties")),
+            retries: raw.pointer("/policy/retry").and_then(Value::as_u64).unwrap_or(0),
+            retry_interval_s: raw
+                .pointer("/policy/retryIntervalInSeconds")
+                .and_then(Value::as_u64)
+                .unwrap_or(RETRY_INTERVAL_S),
             settings: own,
             reads,
             body,
@@ -234,6 +245,8 @@ impl Activity {
             depends_on: Vec::new(),
             inactive_as: None,
             user_properties: Value::Object(Map::new()),
+            retries: 0,
+            retry_interval_s: RETRY_INTERVAL_S,
             settings: Value::Object(Map::new()),
             reads: Vec::new(),
             body: Body::Simple,

@@ -160,7 +160,7 @@ impl Run {
                 "target": row.name,
                 "details": "",
             },
-            "retryAttempt": null,
+            "retryAttempt": if row.retry == 0 { Value::Null } else { row.retry.into() },
             "iterationHash": row.iteration,
             "userProperties": row.user_properties,
             "recoveryStatus": "None",

@@ -41,6 +41,7 @@ pub(super) struct Runs {
 enum Due {
     Begin(usize),
     Row(usize, usize),
+    Retry { run: usize, block: usize, index: usize },
     End(usize),
     Cancelled(usize),
 }
@@ -93,7 +94,10 @@ impl Runs {
             let at = entry.key().0;
             match entry.remove() {
                 Due::Begin(run) => self.begin(run, at, world),
-                Due::Row(run, row) => self.wake(run, row, at, world),
+                Due::Row(run, row) => self.walk_on(run, at, world, |walk, ground| walk.wake(row, ground)),
+                Due::Retry { run, block, index } => {
+                    self.walk_on(run, at, world, |walk, ground| walk.retry(block, index, ground));
+                }
                 Due::End(run) => self.end(run, at, world),
                 Due::Cancelled(run) => self.cancelled(run, at, world),
             }
@@ -238,13 +242,20 @@ impl Runs {
         self.carry_out(place, wants, now, world);
     }
 
-    fn wake(&mut self, place: usize, row: usize, now: Timestamp, world: &mut World<'_>) {
+    /// Takes a running run a step further. One that is being cancelled goes no further.
+    fn walk_on(
+        &mut self,
+        place: usize,
+        now: Timestamp,
+        world: &mut World<'_>,
+        step: impl FnOnce(&mut Walk, &mut Ground<'_>) -> Vec<Want>,
+    ) {
         let run = &mut self.all[place];
         if run.status != Status::InProgress {
             return;
         }
         run.updated_at = now;
-        let wants = on_walk(run, now, world, |walk, ground| walk.wake(row, ground));
+        let wants = on_walk(run, now, world, step);
         self.carry_out(place, wants, now, world);
     }
 
@@ -252,6 +263,7 @@ impl Runs {
         for want in wants {
             match want {
                 Want::Wake { row, at } => self.plan(at, Due::Row(place, row)),
+                Want::Retry { block, index, at } => self.plan(at, Due::Retry { run: place, block, index }),
                 Want::Call { row, pipeline, parameters, waits } => {
                     self.call(place, row, &pipeline, parameters, waits, now, world);
                 }

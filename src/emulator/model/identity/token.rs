@@ -232,6 +232,7 @@ fn check_assertion(
         let audience = claim("aud").trim_end_matches('/');
         let endpoint = format!("{}{}", request.origin, request.path);
         let known = audience.eq_ignore_ascii_case(&endpoint)
+            || audience.eq_ignore_ascii_case(&format!("{}/{TENANT_ID}/v2.0", request.origin))
             || audience.eq_ignore_ascii_case(&format!("{}/{TENANT_ID}", request.origin));
         if !known {
             return Err(refused(

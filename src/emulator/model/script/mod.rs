@@ -132,6 +132,8 @@ pub struct ActivityScript {
     pub outcome: Option<ActivityOutcome>,
     /// Its error, which makes it fail.
     pub error: Option<Failure>,
+    /// Fails only the first so many tries; the definition's `policy.retry` says whether there are more.
+    pub fails_first: Option<u64>,
     /// Its output.
     pub output: Option<Value>,
     /// What a For Each goes through, where the definition computes it.

@@ -128,6 +128,42 @@ fn loops_over_items() {
 }
 
 #[test]
+fn tries_activities_again() {
+    let definition = pipeline(&json!([
+        { "name": "Copy", "type": "Copy", "policy": { "retry": 2, "retryIntervalInSeconds": 60 } },
+        { "name": "Then", "type": "Copy", "dependsOn": after("Copy", "Succeeded") },
+    ]));
+    let check = |fails_first: u64, status: &str, want: &[(&str, &str)]| {
+        let script =
+            format!("pipelines: {{ pl: {{ activities: {{ Copy: {{ fails_first: {fails_first} }} }} }} }}");
+        let (run, rows) = course(&script, definition.clone(), &json!({}));
+        assert_eq!((&run["status"], names(&rows).as_slice()), (&json!(status), want), "{run}");
+        let tried = want.iter().filter(|(name, _)| *name == "Copy").count() as u64;
+        assert!(run["durationInMs"].as_u64() >= Some((tried - 1) * 60_000), "{run}");
+        let retries: Vec<&Value> = rows.iter().take(tried as usize).map(|row| &row["retryAttempt"]).collect();
+        assert_eq!(retries, [&json!(null), &json!(1), &json!(2)][..tried as usize]);
+    };
+    let (bad, good, then) = (("Copy", "Failed"), ("Copy", "Succeeded"), ("Then", "Succeeded"));
+    check(0, "Succeeded", &[good, then]);
+    check(1, "Succeeded", &[bad, good, then]);
+    check(2, "Succeeded", &[bad, bad, good, then]);
+    check(3, "Failed", &[bad, bad, bad, ("Then", "Skipped")]);
+}
+
+#[test]
+fn the_same_script_makes_the_same_night() {
+    let night = || {
+        let script = "seed: 3\nfaults: [{ on: createRun, kind: status, status: 500, probability: 0.5 }]";
+        let mut bench = Bench::new(script, &[]);
+        let answers: Vec<Value> =
+            (0..20).map(|n| bench.start("pl", "", &json!({ "n": n })).body_json()).collect();
+        bench.settle();
+        (answers, serde_json::to_value(bench.model.record()).expect("a record is JSON"))
+    };
+    assert_eq!(night(), night());
+}
+
+#[test]
 fn inactive_activities_count_as_marked() {
     let definition = pipeline(&json!([
         { "name": "Off", "type": "Copy", "state": "Inactive", "onInactiveMarkAs": "Failed" },

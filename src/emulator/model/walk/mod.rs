@@ -70,6 +70,8 @@ pub(super) struct Row {
     pub(super) error: Option<Failure>,
     pub(super) iteration: String,
     pub(super) user_properties: Value,
+    /// Which retry it is; 0 is the first try.
+    pub(super) retry: u64,
     pub(super) child: Option<String>,
     block: usize,
     index: usize,
@@ -86,6 +88,8 @@ pub(super) struct Row {
 pub(super) enum Want {
     /// Call [`Walk::wake`] then.
     Wake { row: usize, at: Timestamp },
+    /// Call [`Walk::retry`] then.
+    Retry { block: usize, index: usize, at: Timestamp },
     /// Start a run of another pipeline and, if the row waits, tell when it ended.
     Call { row: usize, pipeline: String, parameters: Map<String, Value>, waits: bool },
     /// The last activity has ended: the run's failure text, or none.
@@ -105,6 +109,8 @@ struct Block {
     owner: Option<usize>,
     activities: Arc<[Activity]>,
     states: Vec<State>,
+    /// How often each was tried again.
+    retries: Vec<u64>,
     item: Option<Value>,
     iteration: String,
     is_closed: bool,
@@ -148,8 +154,19 @@ impl Walk {
         if self.rows[row].end.is_some() {
             return Vec::new();
         }
+        if let Some(again) = self.fail_for_now(row, ground) {
+            return vec![again];
+        }
         let todo = self.end_row(row, ground);
         self.work(vec![todo], ground)
+    }
+
+    /// Tries a failed activity again: another row of the same name.
+    pub(super) fn retry(&mut self, block: usize, index: usize, ground: &mut Ground<'_>) -> Vec<Want> {
+        let (mut wants, mut todo) = (Vec::new(), Vec::new());
+        self.start(block, index, ground, &mut wants, &mut todo);
+        wants.extend(self.work(todo, ground));
+        wants
     }
 
     /// Ends an Execute Pipeline activity whose run has ended.
@@ -201,7 +218,8 @@ impl Walk {
         iteration: String,
     ) -> usize {
         let states = vec![State::Waiting; activities.len()];
-        self.blocks.push(Block { owner, activities, states, item, iteration, is_closed: false });
+        let retries = vec![0; activities.len()];
+        self.blocks.push(Block { owner, activities, states, retries, item, iteration, is_closed: false });
         self.blocks.len() - 1
     }
 
@@ -277,6 +295,7 @@ impl Walk {
             error: None,
             iteration: self.blocks[block].iteration.clone(),
             user_properties: activity.user_properties.clone(),
+            retry: self.blocks[block].retries[index],
             child: None,
             block,
             index,
@@ -287,6 +306,23 @@ impl Walk {
         };
         self.rows.push(row);
         self.rows.len() - 1
+    }
+
+    /// Ends the row of a failed activity that is to be tried again. Returns the wish to do so.
+    fn fail_for_now(&mut self, row: usize, ground: &Ground<'_>) -> Option<Want> {
+        let (block, index) = (self.rows[row].block, self.rows[row].index);
+        let activity = &self.blocks[block].activities[index];
+        if self.rows[row].fails.is_none() || self.blocks[block].retries[index] >= activity.retries {
+            return None;
+        }
+        let interval = ground.pace.speed.shorten(Delay::from_secs(activity.retry_interval_s));
+        self.blocks[block].retries[index] += 1;
+        let failed = &mut self.rows[row];
+        failed.end = Some(ground.now);
+        failed.error = failed.fails.take();
+        failed.status = "Failed";
+        failed.output = json!({});
+        Some(Want::Retry { block, index, at: ground.now + interval })
     }
 
     /// Ends an activity as it was to end. Returns the block to look at again.

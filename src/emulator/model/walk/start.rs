@@ -51,7 +51,7 @@ impl Walk {
             wants.push(Want::Wake { row, at: ground.now + ground.pace.instant });
             return;
         }
-        self.rows[row].fails = scripted_failure(activity, is_target, ground.behaviour);
+        self.rows[row].fails = scripted_failure(activity, self.rows[row].retry, is_target, ground.behaviour);
         match &activity.body {
             Body::If { .. } | Body::Switch { .. } | Body::ForEach { .. } | Body::Until { .. } => {
                 self.start_container(row, activity, ground, todo);
@@ -295,13 +295,21 @@ impl Walk {
 pub(super) fn fails_by_script(scripted: &ActivityScript) -> bool {
     match scripted.outcome {
         Some(outcome) => outcome == ActivityOutcome::Failed,
-        None => scripted.error.is_some(),
+        None => scripted.error.is_some() || scripted.fails_first.is_some_and(|tries| tries > 0),
     }
 }
 
 /// Returns what the script makes an activity fail with, if it does.
-fn scripted_failure(activity: &Activity, is_target: bool, behaviour: &RunScript) -> Option<Failure> {
-    let scripted = behaviour.activities.get(&activity.name).filter(|scripted| fails_by_script(scripted));
+fn scripted_failure(
+    activity: &Activity,
+    retry: u64,
+    is_target: bool,
+    behaviour: &RunScript,
+) -> Option<Failure> {
+    let scripted = behaviour.activities.get(&activity.name);
+    let scripted = scripted.filter(|scripted| {
+        fails_by_script(scripted) && scripted.fails_first.is_none_or(|tries| retry < tries)
+    });
     if scripted.is_none() && !is_target {
         return None;
     }

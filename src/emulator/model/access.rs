@@ -2,6 +2,8 @@
 //!
 //! `roles.json` is the recorded list of github.com/Azure/azure-cli (MIT), descriptions left out.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::Workspace;
@@ -21,10 +23,15 @@ const SCOPES: [&str; 6] = [
     "workspaces/{workspaceName}/linkedServices/{linkedServiceName}",
 ];
 
+/// The recorded list, read once for all workspaces: simulations make thousands of them.
+static ROLES: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("roles.json")).expect("the file is part of the program")
+});
+
 /// Roles and who holds them.
 #[derive(Debug)]
 pub(super) struct Access {
-    roles: Vec<Value>,
+    roles: &'static [Value],
     assignments: Vec<Assignment>,
     denied: Vec<String>,
 }
@@ -40,9 +47,7 @@ struct Assignment {
 impl Access {
     /// Returns the access a script describes: the caller's roles at the workspace.
     pub(super) fn new(script: &script::Access, workspace: &Workspace, ids: &mut Generator) -> Self {
-        let roles: Vec<Value> = serde_json::from_str(include_str!("roles.json"))
-            .expect("the file is part of the program and was read");
-        let mut access = Self { roles, assignments: Vec::new(), denied: Vec::new() };
+        let mut access = Self { roles: &ROLES, assignments: Vec::new(), denied: Vec::new() };
         for name in &script.roles {
             let role = access.roles.iter().find(|role| role["name"] == name.as_str());
             let role_id = role.and_then(|role| role["id"].as_str()).unwrap_or_default().to_owned();
@@ -79,7 +84,7 @@ impl Access {
     /// Answers a call about roles.
     pub(super) fn answer(&mut self, request: &Request, target: &Target) -> Answer {
         match target.operation {
-            Operation::ListRoleDefinitions => Answer::json(200, &Value::Array(self.roles.clone())),
+            Operation::ListRoleDefinitions => Answer::json(200, &Value::Array(self.roles.to_vec())),
             Operation::GetRoleDefinition => {
                 match self.roles.iter().find(|role| role["id"] == target.id.as_str()) {
                     Some(role) => Answer::json(200, role),

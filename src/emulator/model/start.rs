@@ -1,6 +1,6 @@
 //! The calls about one run: start, read, cancel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -111,9 +111,11 @@ impl Model {
         }
         let activities = &first.definition.activities;
         let from: Vec<String> = if request.query_flag("startFromFailure") {
-            let failed =
-                first.walk.rows.iter().filter(|row| row.status == "Failed" && row.iteration.is_empty());
-            failed.map(|row| row.name.clone()).collect()
+            // An activity that failed and was tried again with success has not failed.
+            let rows = first.walk.rows.iter().filter(|row| row.iteration.is_empty());
+            let last: BTreeMap<&str, &str> = rows.map(|row| (row.name.as_str(), row.status)).collect();
+            let failed = last.into_iter().filter(|(_, status)| *status == "Failed");
+            failed.map(|(name, _)| name.to_owned()).collect()
         } else {
             request.query_member("startActivityName").filter(|name| !name.is_empty()).into_iter().collect()
         };

@@ -170,7 +170,11 @@ fn forbid_null(schema: &mut Value) {
 
 /// Synapse pipelines, their parameters and their dependencies: one YAML file in git.
 #[derive(JsonSchema)]
-#[schemars(rename = "plan", deny_unknown_fields)]
+#[schemars(
+    rename = "plan",
+    deny_unknown_fields,
+    extend("oneOf" = [{ "required": ["workspace"] }, { "required": ["workspaces"] }])
+)]
 struct PlanShape {
     /// The version of the plan language. Always 1.
     version: Version,
@@ -209,7 +213,11 @@ struct PlanShape {
 
 /// A Synapse workspace: `name`, or `endpoint` where the address is not the usual one.
 #[derive(JsonSchema)]
-#[schemars(rename = "workspace", deny_unknown_fields)]
+#[schemars(
+    rename = "workspace",
+    deny_unknown_fields,
+    extend("oneOf" = [{ "required": ["name"] }, { "required": ["endpoint"] }])
+)]
 struct WorkspaceShape {
     /// The workspace's name in Azure.
     #[schemars(example = &"contoso-dw")]

@@ -181,20 +181,23 @@ fn audit(node: &mut Node, text: &str, findings: &mut Vec<Diagnostic>) {
 }
 
 fn remove_duplicates(entries: &mut Vec<Entry>, text: &str, findings: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    let mut again = Vec::new();
-    for (n, Entry { key, .. }) in entries.iter().enumerate() {
-        let name = key.key_text(text).unwrap_or_default();
-        if let Some(first) = seen.get(name) {
-            findings.push(duplicate(name, *first, key.span()));
-            again.push(n);
-        } else {
-            seen.insert(name, key.span());
-        }
+    const FEW: usize = 12;
+    let name = |n: usize| entries[n].key.key_text(text).unwrap_or_default();
+    // Nearly every map is small, and a tree for each would cost more than looking through it.
+    let pairs: Vec<(usize, usize)> = if entries.len() <= FEW {
+        let first = |n: usize| (0..n).find(|first| name(*first) == name(n));
+        (1..entries.len()).filter_map(|n| Some((first(n)?, n))).collect()
+    } else {
+        let mut seen = BTreeMap::new();
+        (0..entries.len())
+            .filter_map(|n| Some((*seen.entry(name(n)).or_insert(n), n)).filter(|(a, b)| a != b))
+            .collect()
+    };
+    for (first, second) in &pairs {
+        findings.push(duplicate(name(*first), entries[*first].key.span(), entries[*second].key.span()));
     }
-    if !again.is_empty() {
-        let mut n = 0..;
-        entries.retain(|_| n.next().is_none_or(|n| again.binary_search(&n).is_err()));
+    for (_, second) in pairs.iter().rev() {
+        entries.remove(*second);
     }
 }
 

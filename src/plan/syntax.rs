@@ -188,8 +188,8 @@ fn unquoted_template(text: &str, line: usize) -> Option<Diagnostic> {
 /// Returns the value around the template at a byte of a line, as its author meant it.
 fn whole_value(line: &str, start: usize) -> &str {
     let flow = line[..start].contains(['[', '{']);
-    let begin =
-        line[..start].rfind(|c: char| c.is_whitespace() || flow && "[{,".contains(c)).map_or(0, |at| at + 1);
+    let begins = |c: char| c.is_whitespace() || flow && "[{,".contains(c);
+    let begin = line[..start].trim_end_matches(|c| !begins(c)).len();
     let closed = line[start..].find("}}").map_or(line.len(), |end| start + end + 2);
     let end = line[closed..].find(|c| flow && ",]}".contains(c)).map_or(line.len(), |end| closed + end);
     let value = &line[begin..end];
@@ -263,6 +263,7 @@ mod tests {
         check("a: {b: c{{x}}d, e: f}", "c{{x}}d");
         check("a: [{{x}}, y]", "{{x}}");
         check("a: {{x", "{{x");
+        check("a:\u{2028}数{{x}}", "数{{x}}");
     }
 
     #[test]

@@ -37,6 +37,8 @@ const STRUCTURAL: &[&str] = &[
     "version-missing",
     "version-text",
     "version-wrong",
+    "workspace-both",
+    "workspace-missing",
 ];
 
 fn corpus(folder: &str) -> Vec<PathBuf> {
@@ -188,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn any_yaml_letters_are_answered(text in "[-a-c:{}\\[\\]\"'&*!|>%@# \n\t?,0-9~<.é]{0,120}") {
+    fn any_yaml_letters_are_answered(text in "[-a-c:{}\\[\\]\"'&*!|>%@# \n\t?,0-9~<.é数\u{85}\u{2028}]{0,120}") {
         answered(text.as_bytes());
     }
 

@@ -6,6 +6,7 @@ mod client;
 mod deciding;
 mod emulator;
 mod emulator_replay;
+mod fault_table;
 mod flow;
 mod journal;
 mod plans;

@@ -191,6 +191,8 @@ async fn answer(
     match answer.fate {
         Fate::Deliver => {}
         Fate::Cut => breaker.cut(),
+        // An answer without a body has no middle, and must not leave its fault to the next one.
+        Fate::CutInBody if answer.body.is_empty() => {}
         Fate::CutInBody => breaker.cut_in_body(),
     }
     response(answer)

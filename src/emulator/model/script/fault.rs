@@ -117,12 +117,35 @@ impl Fault {
             }
             (_, Some(_)) => return Err("`status` belongs to the faults status and html".to_owned()),
         }
+        if let Some((struck, name)) = kind.strikes_only()
+            && self.on.0.iter().any(|operation| !struck.contains(operation))
+        {
+            return Err(format!("the fault {name}"));
+        }
         if (kind == FaultKind::Clock) != self.ahead.is_some() {
             return Err("`ahead` and the fault clock belong together".to_owned());
         }
         match self.probability {
             Some(p) if !(0.0..=1.0).contains(&p) => Err("a `probability` is from 0 to 1".to_owned()),
             _ => Ok(()),
+        }
+    }
+}
+
+impl FaultKind {
+    /// Returns the only operations that a fault of this kind can strike, and that in words; nothing if it
+    /// can strike all.
+    const fn strikes_only(self) -> Option<(&'static [Operation], &'static str)> {
+        match self {
+            Self::ListLag => {
+                Some((&[Operation::QueryPipelineRuns], "list_lag strikes only queryPipelineRuns"))
+            }
+            Self::HideRun => Some((&[Operation::GetRun], "hide_run strikes only getRun")),
+            Self::ShortToken => Some((
+                &[Operation::Token, Operation::ManagedIdentity],
+                "short_token strikes only token and managedIdentity",
+            )),
+            _ => None,
         }
     }
 }

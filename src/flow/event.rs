@@ -397,6 +397,8 @@ pub struct ActivitySeen {
     pub kind: String,
     /// The service's word, such as `InProgress` or `Failed`.
     pub status: String,
+    /// Which round of a loop it belongs to; empty outside loops.
+    pub iteration: String,
     /// When it started, by the service's clock.
     pub start: Option<Timestamp>,
     /// When it ended, by the service's clock.

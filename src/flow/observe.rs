@@ -74,7 +74,7 @@ pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
 /// activities alone (protocol 4). Of a run that we cancelled, Succeeded still counts: the service's last word wins.
 pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Event {
     let attempt = flow.run(step).last_attempt().expect("a settling step has an attempt");
-    let failed = activities.iter().find(|activity| activity.status == "Failed");
+    let failed = activities.iter().find(|activity| has_failed(activity, activities));
     let timed_out = attempt.cancel == Some(CancelReason::TimedOut);
     let outcome = match attempt.status {
         Some(RunStatus::Succeeded) if failed.is_some() => Outcome::Warned,
@@ -103,4 +103,15 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
         _ => Some(of_activity.unwrap_or_else(of_run)),
     };
     Event::AttemptEnded { step: flow.step(step).id.clone(), attempt: attempt.number, outcome, error }
+}
+
+/// Says whether an activity failed for good.
+///
+/// A definition may let an activity be tried again; each try is a row of its own (protocol 3.2, `retryAttempt`), and
+/// only the last one of a name in its round of a loop counts.
+fn has_failed(activity: &ActivitySeen, activities: &[ActivitySeen]) -> bool {
+    let later_try = |other: &ActivitySeen| {
+        other.name == activity.name && other.iteration == activity.iteration && other.start > activity.start
+    };
+    activity.status == "Failed" && !activities.iter().any(later_try)
 }

@@ -125,6 +125,8 @@ pub(super) struct ActivityRun {
     activity_type: String,
     #[serde(default, deserialize_with = "text")]
     status: String,
+    #[serde(default, rename = "iterationHash", deserialize_with = "text")]
+    iteration: String,
     #[serde(default, rename = "activityRunStart", deserialize_with = "timestamp")]
     start: Option<Timestamp>,
     #[serde(default, rename = "activityRunEnd", deserialize_with = "timestamp")]
@@ -147,6 +149,7 @@ impl From<ActivityRun> for ActivitySeen {
             name: run.activity_name,
             kind: run.activity_type,
             status: run.status,
+            iteration: run.iteration,
             start: run.start,
             end: run.end,
             output: run.output,

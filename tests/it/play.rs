@@ -274,6 +274,7 @@ pub(crate) fn activity(name: &str, status: &str) -> ActivitySeen {
     ActivitySeen {
         name: name.to_owned(),
         kind: "Copy".to_owned(),
+        iteration: String::new(),
         status: status.to_owned(),
         start: None,
         end: None,

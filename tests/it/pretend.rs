@@ -148,6 +148,7 @@ impl Service {
         vec![ActivitySeen {
             name: "Copy".to_owned(),
             kind: "Copy".to_owned(),
+            iteration: String::new(),
             status: if failed { "Failed" } else { "Succeeded" }.to_owned(),
             start: None,
             end: None,

@@ -234,6 +234,7 @@ impl Show {
         let activity = |name: &str, status: &str| ActivitySeen {
             name: name.to_owned(),
             kind: "Copy".to_owned(),
+            iteration: String::new(),
             status: status.to_owned(),
             start: None,
             end: None,

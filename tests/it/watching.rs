@@ -25,8 +25,17 @@ fn an_ended_run_is_judged_by_its_activities() {
     let copy = activity("Copy", "Failed");
     check(RunStatus::Succeeded, &[activity("Copy", "Succeeded")], Outcome::Succeeded, None);
     check(RunStatus::Succeeded, std::slice::from_ref(&copy), Outcome::Warned, Some("no such table"));
-    check(RunStatus::Failed, &[activity("Look", "Succeeded"), copy], Outcome::Failed, Some("no such table"));
     check(RunStatus::Failed, &[], Outcome::Failed, Some("Synapse gave no reason"));
+    let at = |seconds, activity: ActivitySeen| ActivitySeen {
+        start: Some(DAWN + Delay::from_secs(seconds)),
+        ..activity
+    };
+    let again = at(9, activity("Copy", "Succeeded"));
+    check(RunStatus::Succeeded, &[at(1, copy.clone()), again.clone()], Outcome::Succeeded, None);
+    let next_round = ActivitySeen { iteration: "2".to_owned(), ..again.clone() };
+    check(RunStatus::Succeeded, &[at(1, copy.clone()), next_round], Outcome::Warned, Some("no such table"));
+    check(RunStatus::Succeeded, &[at(99, copy.clone()), again], Outcome::Warned, Some("no such table"));
+    check(RunStatus::Failed, &[activity("Look", "Succeeded"), copy], Outcome::Failed, Some("no such table"));
     check(RunStatus::Cancelled, &[], Outcome::Cancelled, Some("the run was cancelled in Synapse"));
 }
 

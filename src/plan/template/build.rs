@@ -137,8 +137,8 @@ impl Build<'_, '_, '_> {
     fn parsed(&mut self, node: &Node, text: &str, parsed: Parsed) -> Body {
         let Parsed { compiled, found } = parsed;
         for (id, at) in found.steps {
-            let place = inside(node, self.reader.text, text, at, 1).place;
-            self.reads.entry(StepId::new(&id)).or_insert(place);
+            let place = || inside(node, self.reader.text, text, at, 1).place;
+            self.reads.entry(StepId::new(&id)).or_insert_with(place);
         }
         for (name, at) in found.unset {
             let span = inside(node, self.reader.text, text, at, name.len());

@@ -13,6 +13,8 @@ use super::unreadable::{too_deep, unreadable};
 use crate::plan::code::Code;
 use crate::plan::words;
 
+/// How many problems of one text are reported.
+const PROBLEMS_MAX: usize = 20;
 /// Helpers that take a block.
 const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 /// Helpers that a later version of the language has.
@@ -72,7 +74,7 @@ pub(super) fn parse(text: &str, here: NamesHere, known: &Known<'_>) -> Result<Pa
         text,
         here,
         known,
-        cursor: 0,
+        cursor: Cursor { byte: 0, line: 1, column: 1 },
         locals: Vec::new(),
         found: Found::default(),
         problems: Vec::new(),
@@ -93,8 +95,8 @@ struct Walk<'w> {
     text: &'w str,
     here: NamesHere,
     known: &'w Known<'w>,
-    /// The byte behind which the names of the current element stand.
-    cursor: usize,
+    /// Where the current element stands: its names follow.
+    cursor: Cursor,
     /// Names that blocks around the current element declare: `as |item|`.
     locals: Vec<String>,
     found: Found,
@@ -113,7 +115,7 @@ impl Walk<'_> {
     fn template(&mut self, template: &mut Template, depth: usize) {
         for (n, element) in template.elements.iter_mut().enumerate() {
             if let Some(mapping) = template.mapping.get(n) {
-                self.cursor = self.cursor.max(byte_of(self.text, mapping.0, mapping.1));
+                self.cursor.advance(self.text, mapping.0, mapping.1);
             }
             match element {
                 TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline) => {
@@ -251,7 +253,9 @@ impl Walk<'_> {
                 .help(format!("set it, or give a default: `{{{{default (env \"{name}\") \"...\"}}}}`"));
                 self.refuse(name, refusal);
             } else {
-                self.found.unset.push((name.clone(), at));
+                if self.found.unset.iter().all(|(known, _)| known != name) {
+                    self.found.unset.push((name.clone(), at));
+                }
                 self.found.is_open = true;
             }
         }
@@ -319,14 +323,39 @@ impl Walk<'_> {
 
     /// Reports a problem with a piece of the text behind the cursor.
     fn refuse(&mut self, piece: &str, refusal: Refusal) {
-        let at = self.find(piece);
-        self.problems.push(Problem { at, bytes: piece.len(), refusal });
+        if self.problems.len() < PROBLEMS_MAX {
+            let at = self.find(piece);
+            self.problems.push(Problem { at, bytes: piece.len(), refusal });
+        }
     }
 
     /// Returns where a piece stands behind the cursor.
     fn find(&self, piece: &str) -> usize {
-        let rest = self.text.get(self.cursor..).unwrap_or_default();
-        rest.find(piece).map_or(self.cursor, |at| self.cursor + at)
+        let start = self.cursor.byte;
+        let rest = self.text.get(start..).unwrap_or_default();
+        rest.find(piece).map_or(start, |at| start + at)
+    }
+}
+
+/// A place in a text that only moves forward, so that a long text is walked once.
+struct Cursor {
+    byte: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Cursor {
+    /// Moves to a line and column, both from 1; stays where that is not further on.
+    fn advance(&mut self, text: &str, line: usize, column: usize) {
+        let rest = text.get(self.byte..).unwrap_or_default();
+        for c in rest.chars() {
+            if (self.line, self.column) >= (line, column) {
+                break;
+            }
+            self.byte += c.len_utf8();
+            (self.line, self.column) =
+                if c == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+        }
     }
 }
 
@@ -413,11 +442,4 @@ fn raw(path: &Path) -> &str {
     match path {
         Path::Relative((_, raw)) | Path::Local((_, _, raw)) => raw,
     }
-}
-
-/// Returns the byte at a line and column of the text, both from 1.
-fn byte_of(text: &str, line: usize, column: usize) -> usize {
-    let above: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let rest = text.get(above..).unwrap_or_default();
-    above + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
 }

@@ -11,6 +11,9 @@ const NESTING_MAX: usize = 16;
 /// The longest text with a template, in bytes.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
+/// The most expressions in one text: each costs the parser a walk from the beginning.
+const EXPRESSIONS_MAX: usize = 1_000;
+
 /// Refuses a template whose reading could take too much stack or time.
 pub(super) fn too_deep(text: &str) -> Option<Problem> {
     let refuse = |at, message: String| {
@@ -23,6 +26,9 @@ pub(super) fn too_deep(text: &str) -> Option<Problem> {
             0,
             format!("a text with a template may have {TEXT_BYTES_MAX} bytes, this has {}", text.len()),
         );
+    }
+    if let Some((at, _)) = text.match_indices("{{").nth(EXPRESSIONS_MAX) {
+        return refuse(at, format!("a text may have {EXPRESSIONS_MAX} templates"));
     }
     let (mut brackets, mut blocks) = (0_usize, 0_usize);
     let bytes = text.as_bytes();
@@ -178,6 +184,7 @@ mod tests {
         assert!(too_deep(&format!("{{{{{}", "(".repeat(1_000_000))).is_some());
         assert!(too_deep(&"{{#if a}}".repeat(100)).is_some());
         assert!(too_deep(&"{{#if a}}{{/if}}".repeat(100)).is_none());
+        assert!(too_deep(&"{{a}}".repeat(1_001)).is_some());
         assert!(too_deep(&format!("{{{{a}}}}{}", "x".repeat(1_000_000))).is_some());
         assert!(too_deep("{{default (env \"A\") \"b\"}}").is_none());
     }

@@ -98,6 +98,13 @@ enum Done {
     Peek(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
 }
 
+impl Done {
+    /// Says whether it tells of runs that another answer may tell of, too.
+    const fn is_of_runs(&self) -> bool {
+        matches!(self, Self::LookUp { .. } | Self::Query { .. } | Self::Cancel { .. })
+    }
+}
+
 /// Reads the clock.
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -271,6 +278,10 @@ impl Driver {
             match joined {
                 Ok((id, done)) => {
                     self.errands.remove(&id);
+                    // A list and a look-up may both tell of one run: each is read against what the last one told.
+                    if done.is_of_runs() {
+                        self.record(&std::mem::take(&mut events))?;
+                    }
                     events.extend(self.meaning(done));
                 }
                 Err(error) => events.extend(self.broken_down(&error)),

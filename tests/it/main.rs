@@ -7,6 +7,7 @@ mod deciding;
 mod emulator;
 mod emulator_replay;
 mod fault_table;
+mod faulty_nights;
 mod flow;
 mod journal;
 mod plans;

@@ -1,5 +1,7 @@
 //! What an answer of the service means for a flow: from what was seen to the event that records it.
 
+use std::collections::BTreeSet;
+
 use crate::flow::policy::{self, Limits};
 use crate::flow::{
     ActivitySeen, CancelReason, Event, Flow, Outcome, RunId, RunSeen, RunStatus, StartOutcome, StepError,
@@ -63,9 +65,13 @@ pub fn cancel_accepted(flow: &Flow, step: StepIndex, run: RunId) -> Option<Event
 }
 
 /// Returns what a list of runs means, in the order of the list. Runs of others are passed over.
+///
+/// A run may stand in it twice, once on each of two pages: then its first news counts, and the next list tells the rest.
 pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
+    let mut told = BTreeSet::new();
     let ours = seen.iter().filter_map(|run| Some((flow.running_step_of(run.run)?, run)));
-    ours.filter_map(|(step, run)| run_seen(flow, step, run)).collect()
+    let news = ours.filter_map(|(step, run)| Some((step, run_seen(flow, step, run)?)));
+    news.filter(|(step, _)| told.insert(*step)).map(|(_, event)| event).collect()
 }
 
 /// Returns how an attempt ended, judged by its run's last word and its activities. The step must be `Settling`.

@@ -235,3 +235,14 @@ fn a_run_that_a_list_holds_is_there() {
         play.wait(Delay::from_secs(30));
     }
 }
+
+#[test]
+fn a_run_that_a_list_holds_twice_ends_once() {
+    let mut play = one();
+    play.start(0);
+    let ended = seen(play.run(0), RunStatus::Succeeded);
+    let events = observe::runs_listed(&play.flow, &[ended.clone(), ended]);
+    assert_eq!(events.len(), 1, "{events:?}");
+    play.record(events[0].clone());
+    assert_eq!(*play.state(0), StepState::Settling);
+}

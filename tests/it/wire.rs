@@ -1,5 +1,7 @@
 //! Every recorded answer is served again, byte for byte in its body, and read by the real client.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use synflow::flow::event::{RunId, RunStatus};
 use synflow::synapse::{
@@ -106,8 +108,22 @@ async fn call(exchange: &Value, client: &SynapseClient) -> Result<Value, CallFai
             client.cancel(id.parse().unwrap_or(RunId(uuid::Uuid::nil()))).await.map(|()| Value::Null)
         }
         ("POST", ["queryPipelineRuns"]) => {
-            let runs = client.query_runs(any_window(), &[]).await?;
-            assert_eq!(runs.len(), exchange["response"]["body"]["value"].as_array().unwrap().len());
+            let runs = client.search_runs(any_window(), &[]).await?;
+            let records = exchange["response"]["body"]["value"].as_array().unwrap();
+            assert_eq!(runs.len(), records.len());
+            for (listed, record) in runs.iter().zip(records) {
+                let seen = &listed.seen;
+                assert_eq!(seen.run.to_string(), record["runId"].as_str().unwrap());
+                assert_eq!(
+                    (&seen.pipeline, &seen.message),
+                    (&text(&record["pipelineName"]), &text(&record["message"]))
+                );
+                assert_eq!(seen.status.to_string(), text(&record["status"]));
+                assert_eq!(json!(listed.parameters), record["parameters"]);
+                assert!(seen.run_start.is_some() && seen.run_start < seen.run_end, "{seen:?}");
+            }
+            let plain = client.query_runs(any_window(), &[]).await?;
+            assert_eq!(plain, runs.into_iter().map(|listed| listed.seen).collect::<Vec<_>>());
             Ok(Value::Null)
         }
         ("POST", [.., query]) if query.eq_ignore_ascii_case("queryActivityruns") => {
@@ -125,14 +141,47 @@ async fn call(exchange: &Value, client: &SynapseClient) -> Result<Value, CallFai
             }
             Ok(Value::Null)
         }
-        ("GET", ["pipelines"]) => client.pipelines().await.map(Value::Array),
-        ("GET", ["pipelines", name]) => Ok(client.pipeline(name).await?.unwrap_or(json!("not there"))),
+        ("GET", ["pipelines"]) => {
+            let all = client.pipelines().await?;
+            assert_eq!(json!(all), exchange["response"]["body"]["value"]);
+            Ok(Value::Null)
+        }
+        ("GET", ["pipelines", name]) => {
+            let Some(definition) = client.pipeline(name).await? else { return Ok(json!("not there")) };
+            assert_eq!(definition, exchange["response"]["body"]);
+            Ok(Value::Null)
+        }
         _ => {
-            client
-                .send(method.parse().unwrap(), &parts, request["body"].as_object().map(|_| &request["body"]))
-                .await
+            let body = request["body"].as_object().map(|_| &request["body"]);
+            let read = client.send(method.parse().unwrap(), &parts, body).await?;
+            let recorded = &exchange["response"]["body"];
+            assert_eq!(read, if recorded == "" { Value::Null } else { recorded.clone() });
+            Ok(Value::Null)
         }
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Reads every exchange of the service's recordings through the client. Returns which, by file and place.
+pub(crate) async fn read_every_exchange() -> BTreeSet<(String, usize)> {
+    let recordings = [
+        ("synapse-azure-cli-pipeline.json", PIPELINE),
+        ("synapse-azure-cli-trigger.json", TRIGGER),
+        ("synapse-net-pipeline-runs.json", NET),
+        ("synapse-rbac.json", RBAC),
+        ("synapse-errors.json", ERRORS),
+        ("activity-runs-documented.json", ACTIVITIES),
+    ];
+    let mut read = BTreeSet::new();
+    for (file, text) in recordings {
+        read.extend((0..ends(text).await.len()).map(|place| (file.to_owned(), place)));
+    }
+    let file = "entra-token-errors.json";
+    read.extend((0..read_refused_sign_ins().await).map(|place| (file.to_owned(), place)));
+    read
 }
 
 /// What reading an answer ends in: `ok`, or the code of the service's error.
@@ -221,10 +270,11 @@ async fn a_permission_failure_says_what_is_missing() {
     assert!(failure.hint().unwrap().contains("Synapse role"));
 }
 
-#[tokio::test]
-async fn every_refused_sign_in_is_final_and_quoted() {
+/// Signs in once for every recorded refusal. Returns how many there are.
+async fn read_refused_sign_ins() -> usize {
     let http = http();
-    for exchange in exchanges(TOKEN_ERRORS) {
+    let exchanges = exchanges(TOKEN_ERRORS);
+    for exchange in &exchanges {
         let (status, body) = (exchange["response"]["status"].clone(), exchange["response"]["body"].clone());
         let text = body.to_string();
         let line = format!("{status} Recorded");
@@ -241,4 +291,10 @@ async fn every_refused_sign_in_is_final_and_quoted() {
         assert!(failure.hint().is_some(), "{failure}");
         assert_eq!(server.requests().len(), 1, "asked once");
     }
+    exchanges.len()
+}
+
+#[tokio::test]
+async fn every_refused_sign_in_is_final_and_quoted() {
+    assert_eq!(read_refused_sign_ins().await, 4);
 }

@@ -2,12 +2,12 @@
 //!
 //! Append-only. An event that [`Journal::append`] has returned is on the disk: the file is in WAL mode with
 //! `synchronous = FULL`, so each commit is flushed before it counts, and a power cut loses nothing that was
-//! acted on. `docs/journal.md` describes the format. Never interprets an event.
+//! acted on. `docs/journal.md` describes the format. Of an event it only knows whether it ends its flow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use crate::flow::{Event, FlowHeader, FlowId, Recorded};
 use crate::time::{Delay, Timestamp};
@@ -20,6 +20,9 @@ const APPLICATION_ID: i64 = 0x7379_6e66;
 
 /// How long a writer waits for another process's write to finish.
 const BUSY_WAIT: Delay = Delay::from_secs(5);
+
+/// How long to pause before looking again whether another process is done.
+const BUSY_PAUSE: Delay = Delay::from_ms(20);
 
 /// The file's name in the state folder.
 const FILE_NAME: &str = "journal.db";
@@ -49,6 +52,8 @@ enum Cause {
     Sqlite(#[from] rusqlite::Error),
     #[error("an entry cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("event {seq} of flow `{flow}` cannot be read: {why}")]
+    Event { flow: FlowId, seq: i64, why: serde_json::Error },
     #[error("it has format {found}, and this synflow knows formats up to {FORMAT}")]
     Newer { found: i64 },
     #[error("the file belongs to another program")]
@@ -68,8 +73,10 @@ impl JournalError {
             Cause::Newer { .. } => {
                 "install the newer synflow that wrote it, or choose another folder with `--state-dir`"
             }
-            Cause::Foreign | Cause::NoWal { .. } => "choose a folder on a local disk with `--state-dir`",
+            Cause::Foreign => "move the file away, or choose another folder with `--state-dir`",
+            Cause::NoWal { .. } => "choose a folder on a local disk with `--state-dir`",
             Cause::Full => "free some space on that disk and try again",
+            Cause::Event { .. } => "the other flows are not touched by this; `synflow flows` lists them",
             Cause::Damaged(_) | Cause::Json(_) => {
                 "move the file away to begin a new journal; flows under way are then found only in Synapse Studio"
             }
@@ -113,8 +120,25 @@ impl Journal {
         make_file(&path).map_err(|error| fail(error.into()))?;
         let connection = Connection::open(&path).map_err(|error| fail(error.into()))?;
         let journal = Self { connection, path: path.clone() };
-        journal.prepare().map_err(|source| fail(classified(source)))?;
-        Ok(journal)
+        // SQLite's own wait does not cover the moment in which another process turns the log on.
+        let mut patience = BUSY_WAIT.as_ms() / BUSY_PAUSE.as_ms();
+        loop {
+            match journal.prepare() {
+                Err(Cause::Sqlite(error)) if is_busy(&error) && patience > 0 => {
+                    patience -= 1;
+                    std::thread::sleep(BUSY_PAUSE.to_std());
+                }
+                Err(cause) => return Err(fail(classified(cause))),
+                Ok(()) => return Ok(journal),
+            }
+        }
+    }
+
+    /// Opens the journal in a folder if there is one, and makes nothing.
+    ///
+    /// Fails as [`Journal::open`] does.
+    pub fn open_existing(folder: &Path) -> Result<Option<Self>, JournalError> {
+        if folder.join(FILE_NAME).exists() { Self::open(folder).map(Some) } else { Ok(None) }
     }
 
     /// Returns where the journal is.
@@ -122,10 +146,18 @@ impl Journal {
         &self.path
     }
 
-    /// Adds a flow, on disk when this returns.
-    pub fn create(&mut self, header: &FlowHeader) -> Result<(), JournalError> {
+    /// Adds a flow, on disk when this returns, unless an earlier one of its plan has not ended; gives that one back.
+    ///
+    /// Looking and adding are one transaction: of two processes only one can add. Emulated flows stand in nobody's way.
+    pub fn create(&mut self, header: &FlowHeader) -> Result<Option<FlowHeader>, JournalError> {
         self.doing("write", |connection| {
-            connection.execute(
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if !header.emulated
+                && let Some(earlier) = unfinished(&transaction, &header.plan_name)?.into_iter().next()
+            {
+                return Ok(Some(earlier));
+            }
+            transaction.execute(
                 "INSERT INTO flows (id, created_at, plan, header) VALUES (?1, ?2, ?3, ?4)",
                 params![
                     header.id.0,
@@ -134,8 +166,15 @@ impl Journal {
                     serde_json::to_string(header)?
                 ],
             )?;
-            Ok(())
+            transaction.commit()?;
+            Ok(None)
         })
+    }
+
+    /// Returns the flows of a plan that no event has ended, newest first; emulated ones are passed over, for their
+    /// service died with them.
+    pub fn unfinished(&mut self, plan_name: &str) -> Result<Vec<FlowHeader>, JournalError> {
+        self.doing("read", |connection| unfinished(connection, plan_name))
     }
 
     /// Appends events in one transaction, on disk when this returns; the first gets the number `first_seq`.
@@ -191,7 +230,11 @@ impl Journal {
                 Ok(Recorded {
                     seq: seq.cast_unsigned(),
                     at: Timestamp::from_epoch_ms(at),
-                    event: serde_json::from_str(&body)?,
+                    event: serde_json::from_str(&body).map_err(|why| Cause::Event {
+                        flow: flow.clone(),
+                        seq,
+                        why,
+                    })?,
                 })
             })
             .collect()
@@ -225,9 +268,13 @@ impl Journal {
     fn prepare(&self) -> Result<(), Cause> {
         let connection = &self.connection;
         connection.busy_timeout(BUSY_WAIT.to_std())?;
-        let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        // One look: another process may be making the tables.
+        let (application, format, tables): (i64, i64, i64) = connection.query_row(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         if application != APPLICATION_ID && (tables > 0 || application != 0) {
             return Err(Cause::Foreign);
         }
@@ -272,6 +319,25 @@ impl Journal {
     }
 }
 
+fn unfinished(connection: &Connection, plan_name: &str) -> Result<Vec<FlowHeader>, Cause> {
+    let mut select = connection.prepare_cached(
+        "SELECT header, (SELECT body FROM events WHERE flow = flows.id ORDER BY seq DESC LIMIT 1)
+         FROM flows WHERE plan = ?1 ORDER BY created_at DESC, rowid DESC",
+    )?;
+    let rows = select
+        .query_map([plan_name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (header, last) = row?;
+        let header: FlowHeader = serde_json::from_str(&header)?;
+        let last: Option<Event> = last.map(|body| serde_json::from_str(&body)).transpose()?;
+        if !header.emulated && !last.is_some_and(|event| event.ends_flow()) {
+            found.push(header);
+        }
+    }
+    Ok(found)
+}
+
 /// Makes the state folder, for this user alone: parameters and texts of pipelines are nobody else's business.
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -289,6 +355,10 @@ fn make_file(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Tells the causes apart that need another answer than "check the folder".

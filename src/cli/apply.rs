@@ -9,15 +9,27 @@ use crate::cli::settings::Settings;
 use crate::cli::{asked_to_leave, connect, dry_run, emulate, load, runtime};
 use crate::driver::{DriveError, Driver, Ending, now};
 use crate::flow::policy::{self, Limits};
-use crate::flow::{Flow, FlowHeader, FlowId};
+use crate::flow::{Event, Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::report::{Bars, Lines, Report};
 use crate::synapse::SynapseClient;
 use crate::time::Delay;
 
 /// The beat against a workspace in this process, whose runs take seconds.
 const EMULATED_BEAT: Delay = Delay::from_ms(250);
+
+/// The shortest beat: below it a workspace is asked more often than it allows.
+const BEAT_MIN: Delay = Delay::from_ms(50);
+
+/// The longest beat: above it a flow seems to stand still.
+const BEAT_MAX: Delay = Delay::from_secs(600);
+
+/// The shortest grace for an unclear start.
+const GRACE_MIN: Delay = Delay::from_ms(100);
+
+/// The longest grace for an unclear start.
+const GRACE_MAX: Delay = Delay::from_secs(3600);
 
 /// Runs the plan and returns the flow's exit code.
 ///
@@ -30,10 +42,7 @@ pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run::show(&loaded, max_parallel).map(|()| Exit::Done.code());
     }
-    let mut journal = Journal::open(&settings.state_dir)?;
-    if !args.emulate && !args.new {
-        refuse_beside_unfinished(&mut journal, &loaded)?;
-    }
+    let journal = Journal::open(&settings.state_dir)?;
     runtime()?.block_on(start(args, settings, loaded, max_parallel, limits, journal))
 }
 
@@ -45,6 +54,9 @@ async fn start(
     limits: Limits,
     mut journal: Journal,
 ) -> Result<u8, Failure> {
+    if !args.emulate {
+        clear_the_way(args, settings, &loaded.plan, &mut journal).await?;
+    }
     // Lives until the flow is over: dropping it ends the service.
     let emulated = if args.emulate {
         let emulated =
@@ -58,7 +70,9 @@ async fn start(
     let clients = connect::clients(&loaded.plan, &credentials)?;
     connect::preflight(&loaded.plan, &clients).await?;
     let header = header(args, &loaded, max_parallel, limits.seed, &mut journal)?;
-    journal.create(&header)?;
+    if let Some(earlier) = journal.create(&header)? {
+        return Err(in_the_way(&earlier));
+    }
     let flow = Flow::new(header, loaded.plan, loaded.graph);
     drive(flow, limits, journal, clients, args.progress, settings).await
 }
@@ -78,6 +92,8 @@ async fn drive(
     match driver.drive(asked_to_leave()).await {
         Ok(Ending::Settled) => Ok(driver.flow().exit_code().unwrap_or(Exit::Bug.code())),
         Ok(Ending::WaitsForAPerson) => Ok(Exit::Unknown.code()),
+        // The runs of an emulated workspace end with it.
+        Ok(Ending::Detached) if driver.flow().header().emulated => Ok(Exit::Interrupted.code()),
         Ok(Ending::Detached) => Ok(Exit::Detached.code()),
         Err(DriveError::Journal { source, unrecorded }) => {
             let mut failure = Failure::from(*source);
@@ -107,16 +123,38 @@ fn report(progress: Progress, settings: &Settings) -> Box<dyn Report> {
 fn limits(args: &Apply) -> Result<Limits, Failure> {
     let beat = if args.emulate { EMULATED_BEAT } else { policy::BEAT };
     Ok(Limits {
-        beat: duration(args.beat.as_deref(), "--beat", beat)?.max(Delay::from_ms(10)),
-        start_grace: duration(args.start_grace.as_deref(), "--start-grace", policy::START_GRACE)?,
+        beat: duration(args.beat.as_deref(), "--beat", beat, BEAT_MIN, BEAT_MAX)?,
+        start_grace: duration(
+            args.start_grace.as_deref(),
+            "--start-grace",
+            policy::START_GRACE,
+            GRACE_MIN,
+            GRACE_MAX,
+        )?,
         seed: uuid::Uuid::new_v4().as_u64_pair().0,
     })
 }
 
-fn duration(text: Option<&str>, flag: &str, default: Delay) -> Result<Delay, Failure> {
+/// Reads a setting that is a duration and lies within bounds.
+fn duration(
+    text: Option<&str>,
+    flag: &str,
+    default: Delay,
+    min: Delay,
+    max: Delay,
+) -> Result<Delay, Failure> {
     let Some(text) = text else { return Ok(default) };
-    plan::read_duration(text)
-        .map_err(|why| Failure::new(Exit::Usage, format!("`{flag}` cannot be `{text}`")).because(why))
+    let usage = |why: String| {
+        Failure::new(Exit::Usage, format!("`{flag}` cannot be `{text}`"))
+            .because(why)
+            .hint(format!("write a duration such as `{}`", default.short()))
+    };
+    let duration = plan::read_duration(text).map_err(usage)?;
+    if (min..=max).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(usage(format!("it must lie between {} and {}", min.short(), max.short())))
+    }
 }
 
 /// Makes the header of a new flow, with an id the journal does not hold.
@@ -161,18 +199,67 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(digits).collect()
 }
 
-/// Refuses to run beside an earlier flow of the same plan whose end nobody has recorded: its runs may be live.
-fn refuse_beside_unfinished(journal: &mut Journal, loaded: &LoadedPlan) -> Result<(), Failure> {
-    let earlier = journal.flows()?;
-    let mut earlier = earlier.into_iter().filter(|flow| flow.plan_name == loaded.plan.name && !flow.emulated);
-    let Some(header) = earlier.next() else { return Ok(()) };
-    let (id, created_at) = (&header.id, header.created_at);
-    let flow = load::flow(journal, &header)?;
-    if flow.exit_code().is_some() {
+/// Sees to it that no earlier flow of the plan is left open: its runs may be live.
+///
+/// Fails with exit 6 if there is one, unless `--new` gives it up; and that only if none of its runs is live.
+async fn clear_the_way(
+    args: &Apply,
+    settings: &Settings,
+    plan: &Plan,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
+    for header in journal.unfinished(&plan.name)? {
+        let flow = load::flow(journal, &header)?;
+        let end = if flow.is_settled() {
+            // It was killed between its last step's end and its own.
+            Event::FlowEnded { exit_code: flow.outcome().exit_code() }
+        } else if args.new {
+            refuse_if_live(&flow, settings).await?;
+            Event::GivenUp
+        } else {
+            return Err(in_the_way(&header));
+        };
+        journal.append(&header.id, flow.last_seq() + 1, now(), &[end])?;
+    }
+    Ok(())
+}
+
+/// Asks for every run of a flow that had not ended when its events were recorded.
+async fn refuse_if_live(flow: &Flow, settings: &Settings) -> Result<(), Failure> {
+    let clients = connect::clients(flow.plan(), settings)?;
+    let mut live = Vec::new();
+    for step in flow.live() {
+        let (place, step_run) = (flow.step(step), flow.run(step));
+        let Some(attempt) = step_run.last_attempt() else { continue };
+        let found = clients[place.workspace].run(attempt.run).await.map_err(|failure| {
+            let exit = if failure.is_sign_in_or_permission() { Exit::Denied } else { Exit::Unreachable };
+            Failure::new(exit, format!("cannot see whether run {} of `{}` is live", attempt.run, place.id))
+                .because(failure.to_string())
+        })?;
+        let may_land = now() < attempt.intended_at + policy::START_GRACE;
+        match found {
+            Some(run) if !run.status.is_terminal() => {
+                live.push(format!("run {} of step `{}` is {}", attempt.run, place.id, run.status));
+            }
+            None if attempt.started_at.is_none() && may_land => {
+                live.push(format!("nobody knows yet whether step `{}` was started", place.id));
+            }
+            _ => {}
+        }
+    }
+    if live.is_empty() {
         return Ok(());
     }
+    let id = &flow.header().id;
+    let message = format!("flow `{id}` cannot be given up: its runs are live; nothing was started");
+    let failure = live.into_iter().fold(Failure::new(Exit::Locked, message), Failure::because);
+    Err(failure.hint("wait for them to end, or cancel them in Synapse Studio, then try again"))
+}
+
+fn in_the_way(earlier: &FlowHeader) -> Failure {
+    let (id, created_at) = (&earlier.id, earlier.created_at);
     let message = format!("flow `{id}` of this plan, begun {created_at}, has not ended; nothing was started");
-    Err(Failure::new(Exit::Locked, message)
+    Failure::new(Exit::Locked, message)
         .hint(format!("`synflow status {id}` shows its runs"))
-        .hint("`--new` starts all the same, beside whatever still runs"))
+        .hint("once none of them is live, `--new` gives it up and begins another")
 }

@@ -86,7 +86,7 @@ pub struct Apply {
     /// Runs at most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,
-    /// Starts a new flow although an earlier one of this plan has not ended
+    /// Gives up an earlier flow of this plan that has not ended, unless its runs are live
     #[arg(long)]
     pub new: bool,
     /// How progress is shown

@@ -8,7 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::load::LoadedPlan;
 use crate::cli::put;
 use crate::cli::validate::counted;
-use crate::plan::{Condition, Edge, EdgeRule, Plan, Scope, StepIndex};
+use crate::plan::{Edge, EdgeRule, Plan, Scope, StepIndex};
+use crate::report::one_line;
 
 /// Prints the plan in waves: a wave's steps wait only for steps of earlier ones.
 pub(super) fn show(loaded: &LoadedPlan, max_parallel: usize) -> Result<(), Failure> {
@@ -32,7 +33,8 @@ fn text(loaded: &LoadedPlan, max_parallel: usize) -> String {
         line(&mut out, &format!("  input {name} = {value}"));
     }
     for (wave, steps) in waves {
-        line(&mut out, &format!("\nwave {}", wave + 1));
+        out.push('\n');
+        line(&mut out, &format!("wave {}", wave + 1));
         for step in steps {
             describe(&mut out, plan, step);
         }
@@ -78,22 +80,16 @@ fn edge_text(plan: &Plan, edge: &Edge) -> String {
     match &edge.rule {
         EdgeRule::Bare => upstream.to_string(),
         EdgeRule::AnyOf(conditions) => {
-            let words: Vec<&str> = conditions.iter().map(|condition| word(*condition)).collect();
+            let words: Vec<&str> = conditions.iter().map(|condition| condition.word()).collect();
             format!("{upstream} [{}]", words.join(", "))
         }
     }
 }
 
-const fn word(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Succeeded => "succeeded",
-        Condition::Failed => "failed",
-        Condition::Skipped => "skipped",
-        Condition::Completed => "completed",
-    }
-}
-
 fn line(out: &mut String, text: &str) {
-    out.push_str(text);
+    // Names come from the plan as they are; a terminal must not obey them.
+    let (indent, rest) = text.split_at(text.len() - text.trim_start_matches(' ').len());
+    out.push_str(indent);
+    out.push_str(&one_line(rest));
     out.push('\n');
 }

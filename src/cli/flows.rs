@@ -11,12 +11,14 @@ use crate::report::{Listed, json, table};
 
 /// Prints the flows. Fails with exit 12 if the journal cannot be read; a single flow that makes no sense is listed as such.
 pub(super) fn run(args: &Flows, settings: &Settings) -> Result<(), Failure> {
-    let mut journal = Journal::open(&settings.state_dir)?;
-    let headers = journal.flows()?;
-    let flows: Vec<Result<Flow, String>> = headers
-        .iter()
-        .map(|header| load::flow(&mut journal, header).map_err(|failure| failure.lines.join(": ")))
-        .collect();
+    let mut journal = Journal::open_existing(&settings.state_dir)?;
+    let mut headers = Vec::new();
+    let mut flows: Vec<Result<Flow, String>> = Vec::new();
+    if let Some(journal) = &mut journal {
+        headers = journal.flows()?;
+        let load = |header| load::flow(journal, header).map_err(|failure| failure.lines.join(": "));
+        flows = headers.iter().map(load).collect();
+    }
     let listed: Vec<Listed<'_>> = headers
         .iter()
         .zip(&flows)

@@ -68,7 +68,7 @@ fn put(data: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
     match out.write_all(data.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Bug, format!("cannot write to stdout: {error}")))
+            Err(Failure::new(Exit::Usage, format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
     }
@@ -101,12 +101,21 @@ async fn asked_to_leave() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+        let listen = || {
+            Ok::<_, io::Error>((
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                // The terminal or the connection to it was closed.
+                signal(SignalKind::hangup())?,
+            ))
+        };
+        match listen() {
+            Ok((mut interrupt, mut terminate, mut hangup)) => tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             },
-            _ => drop(tokio::signal::ctrl_c().await),
+            Err(_) => drop(tokio::signal::ctrl_c().await),
         }
     }
     #[cfg(not(unix))]

@@ -207,11 +207,7 @@ fn lost(flow: &Flow, step: StepIndex, run: &StepRun, why: &str) -> Event {
         step: flow.step(step).id.clone(),
         attempt: attempt.number,
         outcome: Outcome::Unknown,
-        error: Some(StepError {
-            code: String::new(),
-            message: format!("{why}; run id {}", attempt.run),
-            activity: None,
-        }),
+        error: Some(StepError { code: String::new(), message: why.to_owned(), activity: None }),
     }
 }
 

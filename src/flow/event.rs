@@ -289,6 +289,8 @@ pub enum Event {
     },
     /// This process stops looking; the runs go on.
     Detached,
+    /// A person began another flow of the plan instead; nothing more is done for this one.
+    GivenUp,
     /// Every step has ended.
     FlowEnded {
         /// The flow's exit code.
@@ -313,8 +315,13 @@ impl Event {
             | Self::AttemptEnded { step, .. }
             | Self::RetryScheduled { step, .. }
             | Self::StepEnded { step, .. } => Some(step),
-            Self::Detached | Self::FlowEnded { .. } => None,
+            Self::Detached | Self::GivenUp | Self::FlowEnded { .. } => None,
         }
+    }
+
+    /// Says whether nothing more happens to a flow after this.
+    pub const fn ends_flow(&self) -> bool {
+        matches!(self, Self::GivenUp | Self::FlowEnded { .. })
     }
 
     /// Returns the attempt it happened to; nothing if it happened to the whole step or flow.
@@ -332,7 +339,7 @@ impl Event {
             | Self::RunEnded { attempt, .. }
             | Self::AttemptEnded { attempt, .. }
             | Self::RetryScheduled { attempt, .. } => Some(*attempt),
-            Self::StepEnded { .. } | Self::Detached | Self::FlowEnded { .. } => None,
+            Self::StepEnded { .. } | Self::Detached | Self::GivenUp | Self::FlowEnded { .. } => None,
         }
     }
 }

@@ -82,6 +82,7 @@ pub struct Flow {
     ended_at: Option<Timestamp>,
     exit_code: Option<u8>,
     detached: bool,
+    given_up: bool,
 }
 
 /// The steps by what can happen to them next. Derived from the states by [`Flow::set`] alone, so that a
@@ -127,6 +128,7 @@ impl Flow {
             ended_at: None,
             exit_code: None,
             detached: false,
+            given_up: false,
         };
         for step in (0..flow.steps.len()).map(StepIndex) {
             if flow.steps[step.0].upstreams_left == 0 {
@@ -222,6 +224,11 @@ impl Flow {
         self.detached
     }
 
+    /// Says whether a person began another flow instead.
+    pub const fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// Says whether every step has ended.
     pub fn is_settled(&self) -> bool {
         self.phases.ended == self.steps.len()
@@ -310,7 +317,9 @@ impl Flow {
 
     fn apply_to_flow(&mut self, recorded: &Recorded) -> Result<(), String> {
         match recorded.event {
+            _ if self.given_up => return Err("the flow was given up".to_owned()),
             Event::Detached => self.detached = true,
+            Event::GivenUp if self.exit_code.is_none() => self.given_up = true,
             Event::FlowEnded { exit_code } if self.is_settled() && self.exit_code.is_none() => {
                 self.exit_code = Some(exit_code);
                 self.ended_at = Some(recorded.at);

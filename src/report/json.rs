@@ -43,6 +43,8 @@ pub(super) fn flow_state(flow: &Flow) -> &'static str {
         "ended"
     } else if flow.waits_for_a_person() {
         "needs_person"
+    } else if flow.is_given_up() {
+        "given_up"
     } else if flow.is_detached() {
         "detached"
     } else {

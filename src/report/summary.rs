@@ -214,7 +214,11 @@ fn under_way(flow: &Flow, now: Timestamp) -> Option<String> {
     if steps.is_empty() {
         return None;
     }
-    let title = if flow.is_detached() { "left under way" } else { "under way when synflow last looked" };
+    let title = match (flow.is_detached(), flow.header().emulated) {
+        (true, true) => "gone with the emulated workspace",
+        (true, false) => "left under way",
+        (false, _) => "under way when synflow last looked",
+    };
     let mut text = format!("{title}:\n");
     for step in steps {
         let run = flow.run(step);

@@ -4,7 +4,7 @@
 //! [`one_line`] or [`paragraphs`] before it is shown, so that none can move the cursor or colour the screen.
 
 /// Returns the text on one line: line breaks and runs of blanks become one blank.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c.is_whitespace() || is_line_break(c)).filter(|word| !word.is_empty()) {
         if !line.is_empty() {

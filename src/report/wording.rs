@@ -229,9 +229,17 @@ fn due(at: Timestamp, now: Timestamp) -> String {
 }
 
 fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
-    let Event::Detached = event else { return None };
+    match event {
+        Event::Detached => {}
+        Event::GivenUp => {
+            let text = "another flow of the plan was begun instead".to_owned();
+            return Some(Line { who: "flow".to_owned(), word: "given up", text, tone: Tone::Warn });
+        }
+        _ => return None,
+    }
     let live = flow.live().count();
     let text = match live {
+        _ if flow.header().emulated => "the emulated workspace ends with this process".to_owned(),
         0 => "synflow stops looking; no run is under way".to_owned(),
         1 => "synflow stops looking; 1 run goes on in Synapse".to_owned(),
         live => format!("synflow stops looking; {live} runs go on in Synapse"),

@@ -181,7 +181,91 @@ fn a_killed_apply_leaves_every_started_run_in_the_journal() {
     let again = space.run_at(&emulator, &format!("apply {}", path.display()));
     assert_eq!(again.code, 6, "{}", again.stderr);
     assert!(again.stderr.contains("has not ended"), "{}", again.stderr);
+    let given_up = space.run_at(&emulator, &format!("apply {} --new", path.display()));
+    assert_eq!(given_up.code, 6, "{}", given_up.stderr);
+    assert!(given_up.stderr.contains("live"), "{}", given_up.stderr);
     assert_eq!(ran(&emulator).len(), 6, "nothing more was started");
+}
+
+#[test]
+fn a_flow_whose_runs_have_ended_can_be_given_up() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 1s }\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let path = space.write("plan.yaml", &plan_at(&emulator, "steps:\n  one: {}\n"));
+    let words = format!("apply {} --beat 100ms", path.display());
+    let mut killed = in_background(&space, &emulator, &words);
+    wait_until("the run is accepted", || ran(&emulator).len() == 1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    wait_until("the run has ended", || ran(&emulator).values().all(|run| run.ended_at.is_some()));
+
+    assert_eq!(space.run_at(&emulator, &words).code, 6);
+    let again = space.run_at(&emulator, &format!("{words} --new"));
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let listed: Value = serde_json::from_str(&space.run("flows --output json").stdout).unwrap();
+    assert_eq!(listed["flows"][1]["state"], "given_up");
+    assert_eq!(space.run_at(&emulator, &words).code, 0, "nothing stands in the way any more");
+}
+
+#[test]
+fn of_two_applies_at_once_one_starts() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 2s }\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let path = space.write("plan.yaml", &plan_at(&emulator, "steps:\n  one: {}\n"));
+    let words = format!("apply {} --beat 100ms", path.display());
+    let both = [in_background(&space, &emulator, &words), in_background(&space, &emulator, &words)];
+    let mut codes = both.map(|child| child.wait_with_output().unwrap().status.code().unwrap());
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 6]);
+    assert_eq!(ran(&emulator).len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminated_emulated_flow_does_not_claim_that_runs_go_on() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "defaults: { duration: 60s }\n");
+    let words = ["apply", "examples/hello.yaml", "--emulate", "--script", script.to_str().unwrap()];
+    let apply = space.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the run has started", || {
+        space.run("status --output json").stdout.contains("\"state\": \"running\"")
+    });
+    std::process::Command::new("kill").arg(apply.id().to_string()).status().unwrap();
+    let said = Said::from(apply.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    assert!(said.stderr.contains("gone with the emulated workspace"), "{}", said.stderr);
+    assert!(!said.stderr.contains("on in Synapse"), "{}", said.stderr);
+}
+
+#[test]
+fn a_terminal_does_not_obey_names_of_a_dry_run() {
+    let space = TestSpace::new();
+    let plan = "version: 1\nname: n\nworkspace: w\nsteps: { a: { parameters: { x: \"a\\e[31mb\" } } }\n";
+    let path = space.write("plan.yaml", plan);
+    let said = space.run(&format!("apply {} --dry-run", path.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(!said.stdout.contains('\u{1b}'), "{:?}", said.stdout);
+}
+
+#[test]
+fn looking_makes_no_journal() {
+    let space = TestSpace::new();
+    let said = space.run("status");
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains(space.state_dir().to_str().unwrap()), "{}", said.stderr);
+    assert_eq!(space.run("flows").code, 0);
+    assert!(!space.state_dir().exists());
+}
+
+#[test]
+fn settings_out_of_bounds_end_2() {
+    for words in ["--beat 5", "--beat 0s", "--beat 100h", "--start-grace soon"] {
+        let said = TestSpace::new().run(&format!("apply examples/hello.yaml --emulate {words}"));
+        assert_eq!(said.code, 2, "{words}\n{}", said.stderr);
+        assert!(said.stderr.contains("hint: write a duration such as"), "{}", said.stderr);
+    }
 }
 
 #[cfg(unix)]

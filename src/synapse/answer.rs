@@ -143,7 +143,12 @@ impl CallFailure {
             Self::Refused { status: StatusCode::FORBIDDEN, .. } => Some(
                 "give the signed-in principal a Synapse role with this permission (Manage > Access control)",
             ),
-            Self::Garbled { .. } => Some("something between us and the service answered; check the proxy"),
+            Self::Refused { status: StatusCode::NOT_FOUND, code, .. } if code.is_empty() => Some(
+                "this does not answer like a Synapse workspace: check the endpoint in the plan, and the proxy",
+            ),
+            Self::Garbled { .. } => Some(
+                "this does not answer like a Synapse workspace: check the endpoint in the plan, and the proxy",
+            ),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -60,11 +61,22 @@ const FAULTS: [&str; 10] = [
 const CALLS: &str = "[createRun, getRun, queryPipelineRuns, queryActivityRuns, cancelRun, token]";
 const WORKSPACE: &str = "contoso";
 
-/// Writes the script of a night: the pipelines, and the faults if there are any.
-fn script(seed: u64, has_faults: bool) -> String {
+/// What is unusual about a night.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    Faults,
+    /// Faults, and a service that gives every run an id of its own and knows no request again.
+    FaultsWithoutIds,
+}
+
+/// Writes the script of a night.
+fn script(seed: u64, trouble: Trouble) -> String {
     let mut text = format!("seed: {seed}\n{PIPELINES}");
-    if !has_faults {
-        return text;
+    match trouble {
+        Trouble::None => return text,
+        Trouble::Faults => {}
+        Trouble::FaultsWithoutIds => text.push_str("ids: ignored\n"),
     }
     text.push_str("faults:\n");
     text.push_str("  - { on: token, kind: short_token, for: 0s, first: 1 }\n");
@@ -86,8 +98,8 @@ struct Night {
 }
 
 impl Night {
-    async fn spend(seed: u64, has_faults: bool) -> Self {
-        let script = Script::parse(&script(seed, has_faults)).unwrap();
+    async fn spend(seed: u64, trouble: Trouble) -> Self {
+        let script = Script::parse(&script(seed, trouble)).unwrap();
         let model = Model::new(WORKSPACE, script, &[], now()).unwrap();
         let server = server::start(vec![model], 0).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -219,9 +231,18 @@ fn client(address: &str) -> SynapseClient {
     SynapseClient::with_limits(endpoint, Cloud::Public.audience(), tokens, http, limits)
 }
 
+/// Spends a night for each seed, side by side.
+async fn spend(seeds: RangeInclusive<u64>, trouble: Trouble) -> Vec<Night> {
+    let mut nights = JoinSet::new();
+    for seed in seeds {
+        nights.spawn(Night::spend(seed, trouble));
+    }
+    nights.join_all().await
+}
+
 #[tokio::test]
 async fn nights_full_of_faults_end_as_quiet_ones() {
-    let quiet = Night::spend(0, false).await;
+    let quiet = Night::spend(0, Trouble::None).await;
     assert_eq!(quiet.ending, Ending::Settled);
     let wanted = quiet.outcomes();
     assert_eq!((wanted["publish"], wanted["repair"]), (Some(Outcome::Succeeded), Some(Outcome::Succeeded)));
@@ -230,11 +251,7 @@ async fn nights_full_of_faults_end_as_quiet_ones() {
     quiet.check_never_twice();
     quiet.check_never_early();
 
-    let mut nights = JoinSet::new();
-    for seed in 1..=10 {
-        nights.spawn(Night::spend(seed, true));
-    }
-    let nights = nights.join_all().await;
+    let nights = spend(1..=10, Trouble::Faults).await;
     let mut unknown = 0;
     for night in &nights {
         night.check_never_twice();
@@ -247,4 +264,19 @@ async fn nights_full_of_faults_end_as_quiet_ones() {
         runs >= 30 && unknown < steps / 2,
         "{runs} runs and {unknown} unknown steps of {steps}: too few to prove anything"
     );
+}
+
+/// Here nothing but restraint keeps a start that may have landed from being made twice.
+#[tokio::test]
+async fn where_ids_are_ignored_no_attempt_has_two_runs_all_the_same() {
+    let nights = spend(11..=16, Trouble::FaultsWithoutIds).await;
+    for night in &nights {
+        night.check_never_early();
+        for (_, name, run) in night.steps() {
+            let (accepted, attempts) = (night.runs_of(name).len(), run.attempts.len());
+            assert!(accepted <= attempts, "{name}: {accepted} runs for {attempts} attempts");
+        }
+    }
+    let runs: usize = nights.iter().map(|night| night.record.runs.len()).sum();
+    assert!(runs >= 12, "{runs} runs: too few to prove anything");
 }

@@ -471,3 +471,92 @@ async fn tick(ticks: &mut Option<tokio::time::Interval>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::{Done, Driver, Errand, now};
+    use crate::flow::policy::Limits;
+    use crate::flow::watch::Chore;
+    use crate::flow::{Event, Flow, FlowHeader, FlowId, RunId, RunSeen, RunStatus, StepState};
+    use crate::graph::PlanGraph;
+    use crate::journal::Journal;
+    use crate::plan::{self, Given, StepIndex};
+    use crate::report::Lines;
+    use crate::synapse::{Credential, Endpoint, Http, HttpSettings, SynapseClient, TokenCache};
+    use crate::time::Delay;
+
+    /// Returns a driver of one step, and a journal folder to keep; nothing listens where it would send to.
+    fn driver() -> (Driver, tempfile::TempDir) {
+        const ADDRESS: &str = "http://127.0.0.1:9";
+        let text = format!(
+            "version: 1\nname: one\nworkspaces: {{ main: {{ endpoint: \"{ADDRESS}\" }} }}\nsteps: {{ a: {{}} }}\n"
+        );
+        let given = Given { inputs: Vec::new(), env: BTreeMap::new(), now: now(), inputs_required: true };
+        let plan = plan::load(text.as_bytes(), &given).expect("a plan").plan;
+        let graph = PlanGraph::link(&plan).expect("no cycle");
+        let header = FlowHeader {
+            id: FlowId("000001".to_owned()),
+            plan_name: plan.name.clone(),
+            plan_file: String::new(),
+            plan_text: text,
+            plan_sha256: String::new(),
+            inputs: serde_json::Map::new(),
+            env: BTreeMap::new(),
+            created_at: now(),
+            emulated: false,
+            max_parallel: 1,
+            seed: 1,
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::open(folder.path()).expect("a journal");
+        journal.create(&header).expect("it is new");
+        let http = Http::new(&HttpSettings::default()).expect("TLS");
+        let endpoint = Endpoint::parse(ADDRESS).expect("an address");
+        let credential = Credential::ClientSecret {
+            tenant: "t".to_owned(),
+            client_id: "c".to_owned(),
+            secret: "s".to_owned().into(),
+            authority: endpoint.clone(),
+        };
+        let client = SynapseClient::new(endpoint, "a", TokenCache::new(credential, http.clone()), http);
+        let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
+        let limits = Limits { beat: Delay::from_secs(1), start_grace: Delay::from_secs(1), seed: 1 };
+        (Driver::new(flow, limits, journal, vec![client], Box::new(Lines::new(std::io::sink()))), folder)
+    }
+
+    #[tokio::test]
+    async fn two_answers_that_tell_of_one_end_are_one_end() {
+        let (mut driver, _folder) = driver();
+        let (step, run) = (StepIndex(0), RunId(uuid::Uuid::from_u128(1)));
+        let id = driver.flow.step(step).id.clone();
+        let started = [
+            Event::StartIntended { step: id.clone(), attempt: 1, run, parameters: serde_json::Map::new() },
+            Event::RunStarted { step: id, attempt: 1, run, adopted: false },
+        ];
+        driver.record(&started).expect("both are legal");
+
+        let seen = RunSeen {
+            run,
+            pipeline: "a".to_owned(),
+            status: RunStatus::Succeeded,
+            message: String::new(),
+            run_start: None,
+            run_end: None,
+            last_updated: None,
+        };
+        let asked_at = now();
+        let look_up = Done::LookUp { step, run, asked_at, answer: Ok(Some(seen.clone())) };
+        let query = Done::Query { workspace: 0, sweep: false, asked_at, answer: Ok(vec![seen]) };
+        driver.spawn(Errand::Chore(Chore::LookUp(step)), async { look_up });
+        driver.spawn(Errand::Chore(Chore::Query(0)), async { query });
+        // Lets both end before either is taken in.
+        tokio::task::yield_now().await;
+        let first = driver.tasks.join_next_with_id().await.expect("there are two");
+        driver.take_in(first).expect("no event is illegal");
+        assert!(driver.tasks.is_empty(), "both were taken in together");
+        assert_eq!(driver.flow.run(step).state, StepState::Settling);
+    }
+}

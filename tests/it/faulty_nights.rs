@@ -79,6 +79,11 @@ fn script(seed: u64, trouble: Trouble) -> String {
         Trouble::FaultsWithoutIds => text.push_str("ids: ignored\n"),
     }
     text.push_str("faults:\n");
+    if trouble == Trouble::FaultsWithoutIds {
+        // More of what tempts to start again.
+        text.push_str("  - { on: createRun, kind: cut, accepted: true, probability: 0.1 }\n");
+        text.push_str("  - { on: createRun, kind: status, status: 503, accepted: true, probability: 0.1 }\n");
+    }
     text.push_str("  - { on: token, kind: short_token, for: 0s, first: 1 }\n");
     for fault in FAULTS {
         writeln!(text, "  - {{ on: {CALLS}, {fault}, probability: 0.02 }}").unwrap();

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::cli::args::{Apply, Progress};
+use crate::cli::connect::Connections;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
@@ -66,9 +67,13 @@ async fn start(
     } else {
         None
     };
-    let credentials = emulated.as_ref().map_or_else(|| settings.clone(), |it| it.sign_in(settings));
-    let clients = connect::clients(&loaded.plan, &credentials)?;
-    connect::preflight(&loaded.plan, &clients).await?;
+    let (surroundings, sign_in) = match &emulated {
+        Some(emulated) => emulated.sign_in(settings),
+        None => (settings.clone(), args.sign_in.clone()),
+    };
+    let mut connections = Connections::prepare(&surroundings, &sign_in)?;
+    connect::preflight(&loaded.plan, &mut connections).await?;
+    let clients = connections.clients(&loaded.plan, connect::driving(limits.seed))?;
     let header = header(args, &loaded, max_parallel, limits.seed, &mut journal)?;
     if let Some(earlier) = journal.create(&header)? {
         return Err(in_the_way(&earlier));
@@ -214,7 +219,7 @@ async fn clear_the_way(
             // It was killed between its last step's end and its own.
             Event::FlowEnded { exit_code: flow.outcome().exit_code() }
         } else if args.new {
-            refuse_if_live(&flow, settings).await?;
+            refuse_if_live(args, &flow, settings).await?;
             Event::GivenUp
         } else {
             return Err(in_the_way(&header));
@@ -225,8 +230,10 @@ async fn clear_the_way(
 }
 
 /// Asks for every run of a flow that had not ended when its events were recorded.
-async fn refuse_if_live(flow: &Flow, settings: &Settings) -> Result<(), Failure> {
-    let clients = connect::clients(flow.plan(), settings)?;
+async fn refuse_if_live(args: &Apply, flow: &Flow, settings: &Settings) -> Result<(), Failure> {
+    let mut connections = Connections::prepare(settings, &args.sign_in)?;
+    // A single look: what cannot be seen now is refused, not waited for.
+    let clients = connections.clients(flow.plan(), connect::driving(flow.header().seed))?;
     let mut live = Vec::new();
     for step in flow.live() {
         let (place, step_run) = (flow.step(step), flow.run(step));

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::synapse::AuthMethod;
 
 /// Runs plans of Azure Synapse Analytics pipelines.
 #[derive(Debug, Parser)]
@@ -35,7 +38,9 @@ pub enum Verb {
     Status(Status),
     /// Lists the flows in the journal, newest first
     Flows(Flows),
-    /// Serves a local Synapse workspace over HTTP
+    /// Checks sign-in, network, clock and permissions, and says what to do about each fault
+    Doctor(Doctor),
+    /// Serves a local Synapse workspace over HTTP or HTTPS
     Emulate(Emulate),
     /// Prints the JSON Schema of plans
     Schema,
@@ -49,6 +54,18 @@ pub struct Inputs {
     /// Gives an input its value; may be repeated
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub inputs: Vec<(String, String)>,
+}
+
+/// How to reach Azure and sign in there.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Signing in")]
+pub struct SignIn {
+    /// The one way to sign in [default: the first of these that works]
+    #[arg(long, value_name = "NAME", env = "SYNFLOW_AUTH", value_parser = auth_method())]
+    pub auth: Option<AuthMethod>,
+    /// Certificates (PEM) to trust besides the system's, such as those of a company's proxy
+    #[arg(long, value_name = "FILE", env = "SYNFLOW_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Checks plans.
@@ -98,6 +115,9 @@ pub struct Apply {
     /// How long an unclear start is looked for before a person must decide [default: 2m]
     #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE")]
     pub start_grace: Option<String>,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignIn,
 }
 
 /// Shows a flow.
@@ -119,6 +139,23 @@ pub struct Flows {
     pub output: Output,
 }
 
+/// Checks the surroundings. Starts nothing.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The plan whose workspaces are checked [default: none, only the sign-in to the public cloud]
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// The inputs.
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignIn,
+}
+
 /// Serves a local workspace.
 #[derive(Debug, Args)]
 pub struct Emulate {
@@ -134,6 +171,15 @@ pub struct Emulate {
     /// A folder with `pipeline/*.json`; may be repeated
     #[arg(long, value_name = "DIR")]
     pub artifacts: Vec<PathBuf>,
+    /// Serves HTTPS with a certificate made on the spot, as the vendor's clients demand
+    #[arg(long)]
+    pub tls: bool,
+    /// Divides all durations by this factor, whatever the script says [default: the script's, else 1]
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    pub speed: Option<f64>,
+    /// Writes every request and its answer into this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 /// Prints a completion script.
@@ -164,6 +210,15 @@ pub enum Output {
     Json,
     /// YAML
     Yaml,
+}
+
+fn auth_method() -> impl TypedValueParser<Value = AuthMethod> {
+    PossibleValuesParser::new(AuthMethod::ALL.map(AuthMethod::name)).try_map(|name| name.parse())
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    factor.ok_or_else(|| "it is a number above 0, such as 10".to_owned())
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -1,42 +1,136 @@
-//! From a plan's workspaces and the environment to clients that have proved they can call.
+//! From the environment and a plan's workspaces to clients that have proved they can call.
+//!
+//! One [`Connections`] for each command: all its clients share connections and tokens, whatever patience
+//! each of them has.
+
+use std::fs;
 
 use http::StatusCode;
-use secrecy::SecretString;
 
+use crate::cli::args::SignIn;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::plan::{self, Plan, Workspace};
 use crate::synapse::{
-    CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, SynapseClient, TokenCache,
+    AuthMethod, CallFailure, Chain, Cloud, Endpoint, Http, HttpSettings, Limits, SignInFailure,
+    SignInSettings, SynapseClient, TokenCache,
+};
+use crate::time::Delay;
+
+/// The patience of questions that a person waits for: a hiccup is passed over, an outage is told soon.
+pub(super) const ASKING: Limits = Limits {
+    attempts_max: 3,
+    first_wait: Delay::from_ms(500),
+    first_throttled_wait: Delay::from_secs(5),
+    wait_max: Delay::from_secs(10),
+    deadline: Delay::from_secs(60),
+    requests_per_minute: 600,
+    seed: 0,
 };
 
-/// Makes a client for each workspace of the plan, in its order. Touches no network.
+/// Returns the patience of the driver's clients: one request for each call.
 ///
-/// Fails with exit 10 if the environment names no credential, and with exit 3 if an endpoint cannot be used.
-pub(super) fn clients(plan: &Plan, settings: &Settings) -> Result<Vec<SynapseClient>, Failure> {
-    let http = Http::new(&HttpSettings::default())
-        .map_err(|error| Failure::from_error(Exit::Unreachable, &error))?;
-    let mut caches: Vec<(Cloud, TokenCache)> = Vec::new();
-    let mut clients = Vec::new();
-    for workspace in &plan.workspaces {
-        let cloud = cloud(workspace.cloud);
-        let known = caches.iter().find(|(of, _)| *of == cloud);
-        let tokens = if let Some((_, tokens)) = known {
-            tokens.clone()
-        } else {
-            let tokens = TokenCache::new(credential(cloud, settings)?, http.clone());
-            caches.push((cloud, tokens.clone()));
-            tokens
+/// The core asks again after each failure, waits longer each time and says so on the screen. Were the client
+/// to repeat as well, every question would be sent their product of times, most of them unseen. The client
+/// keeps the allowance of requests, and leaves a service alone that asks for it.
+pub(super) fn driving(seed: u64) -> Limits {
+    Limits { attempts_max: 1, seed, ..Limits::default() }
+}
+
+/// What all clients of one command share: the connections, and the tokens of each cloud.
+pub(super) struct Connections<'a> {
+    settings: &'a Settings,
+    sign_in: &'a SignIn,
+    http: Http,
+    tokens: Vec<(Cloud, TokenCache)>,
+}
+
+impl<'a> Connections<'a> {
+    /// Prepares to connect. Touches no network.
+    ///
+    /// Fails with exit 2 if the extra certificates cannot be read.
+    pub(super) fn prepare(settings: &'a Settings, sign_in: &'a SignIn) -> Result<Self, Failure> {
+        let hint = "--ca-file and SYNFLOW_CA_FILE name a file with certificates in PEM";
+        let extra_roots_pem = match &sign_in.ca_file {
+            None => None,
+            Some(path) => Some(fs::read(path).map_err(|error| {
+                let name = path.display();
+                Failure::new(Exit::Usage, format!("cannot read the certificates in `{name}`: {error}"))
+                    .hint(hint)
+            })?),
         };
+        let http = Http::new(&HttpSettings { extra_roots_pem, ..HttpSettings::default() });
+        let http = http.map_err(|error| match &sign_in.ca_file {
+            Some(_) => Failure::from_error(Exit::Usage, &error).hint(hint),
+            None => Failure::from_error(Exit::Unreachable, &error),
+        })?;
+        Ok(Self { settings, sign_in, http, tokens: Vec::new() })
+    }
+
+    /// Returns what sends the requests.
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Says whether the surroundings name a proxy for https. What it is for is the transport's to decide.
+    pub(super) fn is_proxy_named(&self) -> bool {
+        let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        names.iter().any(|name| self.settings.env(name).is_some())
+    }
+
+    /// Returns where sign-ins to a cloud go.
+    ///
+    /// Fails with exit 10 if `AZURE_AUTHORITY_HOST` names no endpoint.
+    pub(super) fn authority(&self, cloud: Cloud) -> Result<Endpoint, Failure> {
+        let authority = self.settings.env("AZURE_AUTHORITY_HOST").unwrap_or_else(|| cloud.authority());
+        Endpoint::parse(authority).map_err(|error| {
+            Failure::from_error(Exit::Denied, &error).hint("check AZURE_AUTHORITY_HOST, or unset it")
+        })
+    }
+
+    /// Returns the tokens of a cloud, one cache for all its workspaces.
+    ///
+    /// Fails with exit 10 if `AZURE_AUTHORITY_HOST` names no endpoint.
+    pub(super) fn tokens(&mut self, cloud: Cloud) -> Result<TokenCache, Failure> {
+        if let Some((_, tokens)) = self.tokens.iter().find(|(of, _)| *of == cloud) {
+            return Ok(tokens.clone());
+        }
+        let tokens = self.tokens_by(cloud, self.sign_in.auth)?;
+        self.tokens.push((cloud, tokens.clone()));
+        Ok(tokens)
+    }
+
+    /// Returns an empty cache that signs in one way only, or in any way.
+    pub(super) fn tokens_by(&self, cloud: Cloud, method: Option<AuthMethod>) -> Result<TokenCache, Failure> {
+        // For the hint: the chain would only say that the text is no endpoint.
+        self.authority(cloud)?;
+        let settings = SignInSettings { environment: &self.settings.env, cloud, tenant: None, method };
+        let chain = Chain::choose(&settings).map_err(|error| Failure::from_error(Exit::Denied, &error))?;
+        Ok(TokenCache::new(chain, self.http.clone()))
+    }
+
+    /// Makes a client for a workspace of the plan.
+    ///
+    /// Fails with exit 3 if its endpoint cannot be used.
+    pub(super) fn client(&mut self, workspace: &Workspace, limits: Limits) -> Result<SynapseClient, Failure> {
+        let cloud = cloud(workspace.cloud);
         let endpoint = Endpoint::parse(&workspace.endpoint)
             .map_err(|error| Failure::from_error(Exit::PlanInvalid, &error))?;
-        clients.push(SynapseClient::new(endpoint, cloud.audience(), tokens, http.clone()));
+        // Plain http leads to an emulator on this machine, which has no allowance to share with anybody.
+        let requests_per_minute = if endpoint.is_https() { limits.requests_per_minute } else { u32::MAX };
+        let limits = Limits { requests_per_minute, ..limits };
+        let tokens = self.tokens(cloud)?;
+        Ok(SynapseClient::with_limits(endpoint, cloud.audience(), tokens, self.http.clone(), limits))
     }
-    Ok(clients)
+
+    /// Makes a client for each workspace of the plan, in its order.
+    pub(super) fn clients(&mut self, plan: &Plan, limits: Limits) -> Result<Vec<SynapseClient>, Failure> {
+        plan.workspaces.iter().map(|workspace| self.client(workspace, limits)).collect()
+    }
 }
 
 /// The plan's word in the client's terms: neither knows the other.
-const fn cloud(cloud: plan::Cloud) -> Cloud {
+pub(super) const fn cloud(cloud: plan::Cloud) -> Cloud {
     match cloud {
         plan::Cloud::Public => Cloud::Public,
         plan::Cloud::China => Cloud::China,
@@ -44,55 +138,49 @@ const fn cloud(cloud: plan::Cloud) -> Cloud {
     }
 }
 
-/// Reads the client secret from the environment, as the vendor's own tools do.
-fn credential(cloud: Cloud, settings: &Settings) -> Result<Credential, Failure> {
-    let wanted = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"];
-    let missing: Vec<&str> = wanted.into_iter().filter(|name| settings.env(name).is_none()).collect();
-    if !missing.is_empty() {
-        return Err(Failure::new(Exit::Denied, format!("cannot sign in: {} not set", listed(&missing)))
-            .hint("set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET to those of an app registration")
-            .hint("or try the plan without Azure: add `--emulate`"));
-    }
-    let value = |name| settings.env(name).unwrap_or_default().to_owned();
-    let authority = settings.env("AZURE_AUTHORITY_HOST").unwrap_or_else(|| cloud.authority());
-    let authority = Endpoint::parse(authority).map_err(|error| {
-        Failure::from_error(Exit::Denied, &error).hint("check AZURE_AUTHORITY_HOST, or unset it")
-    })?;
-    Ok(Credential::ClientSecret {
-        tenant: value("AZURE_TENANT_ID"),
-        client_id: value("AZURE_CLIENT_ID"),
-        secret: SecretString::from(value("AZURE_CLIENT_SECRET")),
-        authority,
-    })
-}
-
 /// Signs in and reads one definition in each workspace that a step uses, before anything is started.
 ///
 /// Fails with exit 10 where we are not let in, and with exit 11 where nobody answers.
-pub(super) async fn preflight(plan: &Plan, clients: &[SynapseClient]) -> Result<(), Failure> {
-    for (position, (workspace, client)) in plan.workspaces.iter().zip(clients).enumerate() {
+pub(super) async fn preflight(plan: &Plan, connections: &mut Connections<'_>) -> Result<(), Failure> {
+    for (position, workspace) in plan.workspaces.iter().enumerate() {
         let Some(step) = plan.steps.iter().find(|step| step.workspace == position) else { continue };
+        let client = connections.client(workspace, ASKING)?;
         client.pipeline(&step.pipeline).await.map_err(|failure| refused(workspace, &failure))?;
     }
     Ok(())
 }
 
 fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
-    let exit = if failure.is_sign_in_or_permission() { Exit::Denied } else { Exit::Unreachable };
-    let message = format!("cannot use workspace `{}` ({})", workspace.name, workspace.endpoint);
-    let mut told = Failure::new(exit, message).because(failure.to_string());
-    if let CallFailure::Refused { status: StatusCode::FORBIDDEN, .. } = failure {
-        told = told.hint("a Synapse Administrator grants roles in Synapse Studio: Manage > Access control");
-    }
-    match failure.hint() {
-        Some(hint) => told.hint(hint),
-        None => told,
+    let exit = exit_of(failure);
+    let told = match failure {
+        CallFailure::SignIn(SignInFailure::NoneWorked { tried }) => tried
+            .iter()
+            .fold(Failure::new(exit, "cannot sign in: no way to do so works"), |told, (method, failure)| {
+                told.because(format!("{method}: {}", failure.reason()))
+            }),
+        CallFailure::SignIn(failure) => Failure::new(exit, "cannot sign in").because(failure.reason()),
+        _ => {
+            let message = format!("cannot use workspace `{}` ({})", workspace.name, workspace.endpoint);
+            Failure::new(exit, message).because(failure.to_string())
+        }
+    };
+    let told = match failure {
+        CallFailure::Refused { status: StatusCode::FORBIDDEN, .. } => {
+            told.hint("a Synapse Administrator grants roles in Synapse Studio: Manage > Access control")
+        }
+        _ => told,
+    };
+    let told = failure.hint().into_iter().fold(told, Failure::hint);
+    let told = told.hint("`synflow doctor PLAN` checks sign-in, network and permissions one by one");
+    match failure {
+        CallFailure::SignIn(SignInFailure::NoneWorked { .. }) => {
+            told.hint("to try the plan without Azure, add `--emulate`")
+        }
+        _ => told,
     }
 }
 
-fn listed(names: &[&str]) -> String {
-    match names {
-        [one] => format!("{one} is"),
-        _ => format!("{} are", names.join(", ")),
-    }
+/// Says which exit code a call's failure means for a command that cannot go on.
+pub(super) fn exit_of(failure: &CallFailure) -> Exit {
+    if failure.is_sign_in_or_permission() { Exit::Denied } else { Exit::Unreachable }
 }

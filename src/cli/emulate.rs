@@ -1,33 +1,93 @@
 //! `synflow emulate` and `--emulate`: workspaces on loopback, from a script and folders of definitions.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::args::Emulate;
+use crate::cli::args::{Emulate, SignIn};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
 use crate::cli::{asked_to_leave, put, runtime};
 use crate::driver::now;
-use crate::emulator::{self, CLIENT_ID, CLIENT_SECRET, Model, Script, Server, TENANT_ID};
+use crate::emulator::{self, CLIENT_ID, CLIENT_SECRET, Model, Options, Script, Server, TENANT_ID, Tls};
 use crate::plan::Plan;
+use crate::synapse::AuthMethod;
 
 /// Serves a workspace until the process is asked to leave.
 ///
-/// Fails with exit 2 if the script or a definition cannot be read, or the port is taken.
+/// Fails with exit 2 if the script or a definition cannot be read, a file cannot be written, or the port is taken.
 pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
-    let furnishing = Furnishing::read(args.script.as_deref(), &args.artifacts)?;
+    let mut furnishing = Furnishing::read(args.script.as_deref(), &args.artifacts)?;
+    if let Some(factor) = args.speed {
+        furnishing.script.speed.0 = factor;
+    }
     let model = furnishing.model(&args.workspace)?;
+    let tls = args.tls.then(|| Tls::new(now())).transpose().map_err(|error| {
+        Failure::new(Exit::Bug, format!("cannot make a certificate for the emulator: {error}"))
+    })?;
+    // Lives as long as the service: dropping it removes the file.
+    let ca_file = tls.as_ref().map(CaFile::write).transpose()?;
     runtime()?.block_on(async {
-        let server = listen(vec![model], args.port).await?;
-        let endpoint = server.endpoint(&args.workspace).unwrap_or_default();
-        let variables = variables(&server).into_iter().chain([("SYNAPSE_ENDPOINT", endpoint.to_owned())]);
-        let lines: Vec<String> = variables.map(|(name, value)| format!("{name}={value}\n")).collect();
+        let server =
+            listen(vec![model], Options { port: args.port, tls, record: args.record.clone() }).await?;
+        let endpoint = server.endpoint(&args.workspace).unwrap_or_default().to_owned();
+        let mut variables = variables(&server).to_vec();
+        variables.extend(ca_file.iter().map(|file| ("SYNFLOW_CA_FILE", file.path.display().to_string())));
+        variables.push(("SYNAPSE_ENDPOINT", endpoint.clone()));
+        let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         put(&lines.concat())?;
+        // A closed stderr must not stop the service.
+        drop(anstream::stderr().write_all(manual(&args.workspace, &endpoint, args.tls).as_bytes()));
         asked_to_leave().await;
         Ok(())
     })
+}
+
+/// Says how to point clients at the workspace.
+fn manual(workspace: &str, endpoint: &str, is_tls: bool) -> String {
+    let python = if is_tls {
+        "  Python SDK  ClientSecretCredential(..., authority=AZURE_AUTHORITY_HOST, disable_instance_discovery=True,\n\
+         \x20             connection_verify=SYNFLOW_CA_FILE), ArtifactsClient(..., SYNAPSE_ENDPOINT,\n\
+         \x20             connection_verify=SYNFLOW_CA_FILE)\n"
+    } else {
+        "  Python SDK  takes no plain HTTP: serve with `--tls`\n"
+    };
+    let ca = if is_tls { ", with REQUESTS_CA_BUNDLE set to SYNFLOW_CA_FILE" } else { "" };
+    format!(
+        "workspace `{workspace}` is served at {endpoint} until Ctrl-C. Export the lines above, then use\n\
+         \x20 synflow     with `workspaces: {{ main: {{ endpoint: \"{endpoint}\" }} }}` in the plan; try `synflow doctor PLAN`\n\
+         {python}\
+         \x20 az          `az rest --skip-authorization-header --headers \"Authorization=Bearer TOKEN\" --url ...`\n\
+         \x20             with a token from AZURE_AUTHORITY_HOST{ca}\n"
+    )
+}
+
+/// The certificate that clients of an emulator must trust, in a file. Dropping it removes the file.
+struct CaFile {
+    path: PathBuf,
+}
+
+impl CaFile {
+    fn write(tls: &Tls) -> Result<Self, Failure> {
+        // A name that nobody can foresee and a file that must be new: the folder is everybody's.
+        let name = format!("synflow-emulator-ca-{}.pem", uuid::Uuid::new_v4().simple());
+        let path = std::env::temp_dir().join(name);
+        let opened = OpenOptions::new().write(true).create_new(true).open(&path);
+        opened.and_then(|mut file| file.write_all(tls.ca_pem().as_bytes())).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot write the certificate `{}`: {error}", path.display()))
+                .hint("set TMPDIR to a folder that can be written")
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for CaFile {
+    fn drop(&mut self) {
+        // Whoever removed it before has done no harm.
+        drop(fs::remove_file(&self.path));
+    }
 }
 
 /// Emulated workspaces in this process; dropping them ends the service.
@@ -46,7 +106,7 @@ impl Emulated {
     ) -> Result<Self, Failure> {
         let furnishing = Furnishing::read(script, artifacts)?;
         let models = plan.workspaces.iter().map(|workspace| furnishing.model(&workspace.key));
-        let server = listen(models.collect::<Result<_, _>>()?, 0).await?;
+        let server = listen(models.collect::<Result<_, _>>()?, Options::default()).await?;
         Ok(Self { server })
     }
 
@@ -58,12 +118,12 @@ impl Emulated {
         }
     }
 
-    /// Returns the settings with which a client signs in here.
-    pub(super) fn sign_in(&self, settings: &Settings) -> Settings {
+    /// Returns the settings with which a client signs in here, and nowhere else.
+    pub(super) fn sign_in(&self, settings: &Settings) -> (Settings, SignIn) {
         let mut settings = settings.clone();
         let variables = variables(&self.server).into_iter();
         settings.env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-        settings
+        (settings, SignIn { auth: Some(AuthMethod::Environment), ca_file: None })
     }
 }
 
@@ -135,8 +195,14 @@ fn read(path: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::new(Exit::Usage, format!("cannot read `{}`: {error}", path.display())))
 }
 
-async fn listen(models: Vec<Model>, port: u16) -> Result<Server, Failure> {
-    emulator::start(models, port).await.map_err(|error| {
+async fn listen(models: Vec<Model>, options: Options) -> Result<Server, Failure> {
+    if let Some(path) = &options.record {
+        // Tried first, so that the reader learns which of the two went wrong.
+        fs::File::create(path).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot write the exchanges to `{}`: {error}", path.display()))
+        })?;
+    }
+    emulator::start_with(models, options).await.map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot listen on 127.0.0.1: {error}"))
             .hint("`--port 0` picks a free port")
     })

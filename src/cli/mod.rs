@@ -6,6 +6,7 @@ mod apply;
 pub mod args;
 mod completions;
 mod connect;
+mod doctor;
 mod dry_run;
 mod emulate;
 pub mod failure;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),
         Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
         Verb::Emulate(args) => emulate::run(&args).map(|()| done),
     }
 }

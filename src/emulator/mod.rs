@@ -14,4 +14,4 @@ pub mod server;
 
 pub use self::model::{CLIENT_ID, CLIENT_SECRET, Model, TENANT_ID};
 pub use self::script::Script;
-pub use self::server::{Server, start};
+pub use self::server::{Options, Server, Tls, start, start_with};

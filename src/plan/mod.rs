@@ -36,6 +36,7 @@ pub use duration::read as read_duration;
 pub use render::render;
 pub use shape::schema;
 pub use template::{Scope, StepFacts, Template};
+pub use words::nearest;
 
 /// The name of a step, unique in its plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

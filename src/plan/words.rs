@@ -126,7 +126,7 @@ pub(super) fn foreign<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
 }
 
 /// Returns the allowed word that is most like a mistyped one, if any is like it at all.
-pub(super) fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();

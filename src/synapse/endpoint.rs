@@ -106,6 +106,15 @@ impl Endpoint {
         self.url.host_str().unwrap_or_default()
     }
 
+    /// Says whether the way there is encrypted; what is not leads to this very machine.
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    pub(super) fn root(&self) -> Url {
+        self.url.clone()
+    }
+
     /// Returns the URL of a path made of `segments`, percent-encoded; nothing if one of them cannot
     /// stand in a path (empty, `.` and `..` would name another path).
     pub(super) fn path(&self, segments: &[&str]) -> Option<Url> {

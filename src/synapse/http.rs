@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
-use crate::synapse::endpoint::is_loopback;
+use crate::synapse::endpoint::{Endpoint, is_loopback};
 use crate::time::{Delay, Timestamp};
 
 /// The longest wait that we take from a service.
@@ -71,6 +71,15 @@ impl Http {
         };
         let HttpSettings { body_bytes_max, total_timeout, .. } = *settings;
         Ok(Self { outward, direct, body_bytes_max, total_timeout })
+    }
+
+    /// Knocks at a host without any token: a name, a connection and TLS are right if anything answers,
+    /// whatever it says. Returns its clock as the answer shows it.
+    ///
+    /// Fails if nothing answers within `limit`.
+    pub async fn knock(&self, endpoint: &Endpoint, limit: Delay) -> Result<Option<Timestamp>, NoAnswer> {
+        let request = self.request(Method::GET, endpoint.root());
+        self.send_within(limit, request).await.map(|answer| answer.server_time())
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {

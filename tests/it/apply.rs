@@ -348,6 +348,18 @@ fn whoever_cannot_sign_in_starts_nothing() {
     assert_eq!(flows(&space), 0);
 }
 
+/// The core schedules every repeat and says so: were the client to repeat as well, fewer would be seen than sent.
+#[test]
+fn a_question_that_fails_is_asked_again_by_the_core_alone() {
+    let space = TestSpace::new();
+    let script = "faults: [{ on: [getRun, queryPipelineRuns], kind: status, status: 503, first: 4 }]\n";
+    let script = space.write("emulator.yaml", script);
+    let emulator = space.emulate(&format!("--speed 10 --script {}", script.display()));
+    let said = apply(&space, &emulator, &plan_at(&emulator, "steps:\n  one: {}\n"), "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("asking again").count(), 4, "{}", said.stderr);
+}
+
 #[test]
 fn an_unreachable_workspace_ends_11() {
     let space = TestSpace::new();

@@ -4,6 +4,8 @@
 mod apply;
 mod client;
 mod deciding;
+mod doctor;
+mod emulate;
 mod emulator;
 mod emulator_replay;
 mod fault_table;

@@ -327,9 +327,9 @@ async fn with_nothing_at_hand_every_way_says_what_it_lacks() {
         (AuthMethod::ManagedIdentity, "this machine has no managed identity"),
         (AuthMethod::AzureCli, "the Azure command line (`az`) is not installed"),
     ];
-    let tried: Vec<(AuthMethod, &str)> =
-        tried.iter().map(|(method, text)| (*method, text.as_str())).collect();
-    assert_eq!(tried, want);
+    let tried: Vec<(AuthMethod, String)> =
+        tried.iter().map(|(method, failure)| (*method, failure.reason())).collect();
+    assert_eq!(tried, want.map(|(method, text)| (method, text.to_owned())));
 }
 
 #[tokio::test]

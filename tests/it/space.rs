@@ -51,7 +51,7 @@ impl TestSpace {
     }
 
     /// Prepares the binary with these words, from the project's root, with this space's journal and a clean
-    /// environment.
+    /// environment, in which no machine has an identity.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synflow"));
         command
@@ -60,6 +60,9 @@ impl TestSpace {
             .env_clear()
             .env("SYNFLOW_STATE_DIR", self.state_dir())
             .env("NO_COLOR", "1")
+            .env("TMPDIR", self.folder.path())
+            // Nobody listens there: no test asks the machine that it runs on who it is.
+            .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1")
             .stdin(Stdio::null());
         command
     }

@@ -158,11 +158,7 @@ impl Chain {
             if !failure.is_final() || self.links.len() == 1 || self.won.get().is_some() {
                 return Err(failure);
             }
-            let text = match failure {
-                SignInFailure::Unusable { reason } => reason,
-                other => other.to_string(),
-            };
-            tried.push((link.method, text));
+            tried.push((link.method, failure));
         }
         Err(SignInFailure::NoneWorked { tried })
     }

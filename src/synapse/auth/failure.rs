@@ -5,7 +5,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::AuthMethod;
-use crate::synapse::http::NoAnswer;
+use crate::synapse::http::{NoAnswer, NoAnswerKind};
 use crate::time::Delay;
 
 /// What the token endpoint said when it said no.
@@ -36,7 +36,7 @@ pub enum SignInFailure {
     /// No way to sign in that was tried has worked.
     NoneWorked {
         /// Each way and what was wrong with it, in the order tried.
-        tried: Vec<(AuthMethod, String)>,
+        tried: Vec<(AuthMethod, SignInFailure)>,
     },
     /// It is busy or out of order; asking again later may help.
     Busy {
@@ -77,17 +77,29 @@ impl SignInFailure {
         }
     }
 
+    /// Says what was wrong, for a line that names the way already.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unusable { reason } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns what a person may do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused(refusal) => refusal.codes.iter().find_map(|code| hint_for(*code)),
+            Self::Unreachable { reason, .. } if reason.kind == NoAnswerKind::Tls => {
+                Some("if a proxy of your company inspects traffic, name its certificate with --ca-file")
+            }
             Self::Unreachable { .. } | Self::Garbled { .. } => {
                 Some("check the network, the proxy and AZURE_AUTHORITY_HOST")
             }
-            Self::NoneWorked { .. } => Some(
+            // Who was refused has more to gain from a word on that than from the other ways.
+            Self::NoneWorked { tried } => tried.iter().find_map(|(_, failure)| failure.hint()).or(Some(
                 "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run `az login`; \
                  --auth NAME picks one way",
-            ),
+            )),
             Self::Unusable { .. } | Self::Busy { .. } => None,
         }
     }
@@ -96,8 +108,13 @@ impl SignInFailure {
 /// The vendor's numbers change, so they decide nothing but this text.
 const fn hint_for(code: i64) -> Option<&'static str> {
     match code {
-        7_000_215 => Some("AZURE_CLIENT_SECRET must be the secret's value, not its id"),
-        7_000_222 => Some("the secret has expired; make a new one for the application"),
+        7_000_215 => Some(
+            "AZURE_CLIENT_SECRET must be the secret's Value, not its Secret ID; the Azure portal makes a new one under \
+             App registrations > Certificates & secrets",
+        ),
+        7_000_222 => Some(
+            "the secret has expired; the Azure portal makes a new one under App registrations > Certificates & secrets",
+        ),
         700_016 => Some("check AZURE_CLIENT_ID, and that AZURE_TENANT_ID is the application's tenant"),
         90_002 => Some("check AZURE_TENANT_ID and the workspace's `cloud`"),
         700_027 => Some("the certificate is not one of the application's; upload it there"),
@@ -124,7 +141,7 @@ impl fmt::Display for SignInFailure {
             Self::Unusable { reason } => write!(f, "cannot sign in: {reason}"),
             Self::NoneWorked { tried } => {
                 let tried: Vec<String> =
-                    tried.iter().map(|(method, reason)| format!("{method}: {reason}")).collect();
+                    tried.iter().map(|(method, failure)| format!("{method}: {}", failure.reason())).collect();
                 write!(f, "no way to sign in works: {}", tried.join("; "))
             }
             Self::Busy { host, status, .. } => write!(f, "{host} cannot sign us in now ({status})"),

@@ -1,0 +1,113 @@
+//! `synflow doctor [PLAN]`: everything that must be right before a plan can run, and what to do where it is not.
+//!
+//! Asks, and starts nothing. No token and no secret is in anything it prints.
+
+mod host;
+mod identity;
+mod permission;
+mod workspace;
+
+use crate::cli::args::{Doctor, Output};
+use crate::cli::connect::{self, Connections};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::load::{self, LoadedPlan};
+use crate::cli::settings::Settings;
+use crate::cli::{put, put_value, runtime};
+use crate::report::checkup::{self, Group};
+use crate::synapse::Cloud;
+
+/// Checks the surroundings and returns the exit code that `apply` would run into.
+///
+/// Fails with exit 3 if the plan is invalid, and with exit 2 if the extra certificates cannot be read.
+pub(super) fn run(args: &Doctor, settings: &Settings) -> Result<u8, Failure> {
+    let loaded = match &args.plan {
+        None => None,
+        Some(path) => Some(load::plan(path, &args.inputs.inputs, false, settings, &mut anstream::stderr())?),
+    };
+    runtime()?.block_on(check(args, settings, loaded.as_ref()))
+}
+
+async fn check(args: &Doctor, settings: &Settings, loaded: Option<&LoadedPlan>) -> Result<u8, Failure> {
+    let mut connections = Connections::prepare(settings, &args.sign_in)?;
+    let mut seen = Seen { groups: Vec::new(), is_text: args.output == Output::Text };
+    let mut signed_in = Vec::new();
+    for cloud in clouds(loaded) {
+        let (group, identity) = identity::check(&mut connections, cloud).await?;
+        seen.add(group)?;
+        signed_in.push((cloud, identity));
+    }
+    if let (Some(loaded), Some(path)) = (loaded, &args.plan) {
+        for (position, workspace) in loaded.plan.workspaces.iter().enumerate() {
+            let own = connect::cloud(workspace.cloud);
+            let identity = signed_in.iter().find(|(cloud, _)| *cloud == own);
+            let identity = identity.and_then(|(_, identity)| identity.as_ref());
+            let visit = workspace::Visit {
+                workspace,
+                steps: loaded.plan.steps.iter().filter(|step| step.workspace == position).collect(),
+                plan_file: path.display().to_string(),
+                identity,
+            };
+            seen.add(visit.check(&mut connections).await?)?;
+        }
+    }
+    let exit_code = checkup::exit_code(&seen.groups, Exit::Contract.code());
+    if seen.is_text {
+        put(&ending(&seen.groups, exit_code, args))?;
+    } else {
+        put_value(&checkup::value(&seen.groups, exit_code), args.output, String::new)?;
+    }
+    Ok(exit_code)
+}
+
+/// What was seen so far. People see it at once: a check may take its time.
+struct Seen {
+    groups: Vec<Group>,
+    is_text: bool,
+}
+
+impl Seen {
+    fn add(&mut self, group: Group) -> Result<(), Failure> {
+        if self.is_text {
+            put(&format!("{}\n", group.text()))?;
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+}
+
+/// Returns every cloud of the plan once, in its order; without a plan the public one.
+fn clouds(loaded: Option<&LoadedPlan>) -> Vec<Cloud> {
+    let Some(loaded) = loaded else { return vec![Cloud::Public] };
+    let mut clouds = Vec::new();
+    for workspace in &loaded.plan.workspaces {
+        let cloud = connect::cloud(workspace.cloud);
+        if !clouds.contains(&cloud) {
+            clouds.push(cloud);
+        }
+    }
+    clouds
+}
+
+fn ending(groups: &[Group], exit_code: u8, args: &Doctor) -> String {
+    let plan = args.plan.as_ref().map(|path| path.display().to_string());
+    let (all, failed) = checkup::count(groups);
+    match (exit_code, plan) {
+        (0, Some(plan)) if checkup::is_complete(groups) => {
+            format!("Nothing stands in the way of `synflow apply {plan}`.\n")
+        }
+        (0, Some(plan)) => {
+            format!("Nothing that could be checked stands in the way of `synflow apply {plan}`.\n")
+        }
+        (0, None) => {
+            "Signing in works. To check workspaces, name a plan: `synflow doctor PLAN`.\n".to_owned()
+        }
+        (code, plan) => {
+            let meaning = Exit::ALL.iter().find(|(_, number, _)| *number == code);
+            let meaning = meaning.map_or("", |(_, _, meaning)| meaning);
+            let plan = plan.unwrap_or_else(|| "PLAN".to_owned());
+            format!(
+                "{failed} of {all} checks failed. `synflow apply {plan}` would end with exit code {code}: {meaning}.\n"
+            )
+        }
+    }
+}

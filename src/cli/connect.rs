@@ -72,6 +72,11 @@ impl<'a> Connections<'a> {
         &self.http
     }
 
+    /// Returns the one way to sign in, if one was asked for.
+    pub(super) fn auth(&self) -> Option<AuthMethod> {
+        self.sign_in.auth
+    }
+
     /// Says whether the surroundings name a proxy for https. What it is for is the transport's to decide.
     pub(super) fn is_proxy_named(&self) -> bool {
         let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];

@@ -37,11 +37,19 @@ pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
         variables.extend(ca_file.iter().map(|file| ("SYNFLOW_CA_FILE", file.path.display().to_string())));
         variables.push(("SYNAPSE_ENDPOINT", endpoint.clone()));
         let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        put(&lines.concat())?;
-        // A closed stderr must not stop the service.
-        drop(anstream::stderr().write_all(manual(&args.workspace, &endpoint, args.tls).as_bytes()));
-        asked_to_leave().await;
-        Ok(())
+        let manual = manual(&args.workspace, &endpoint, args.tls);
+        let serving = async {
+            put(&lines.concat())?;
+            // A closed stderr must not stop the service.
+            drop(anstream::stderr().write_all(manual.as_bytes()));
+            std::future::pending().await
+        };
+        tokio::select! {
+            // First, so that whoever read our lines can end us in order at once.
+            biased;
+            () = asked_to_leave() => Ok(()),
+            failed = serving => failed,
+        }
     })
 }
 

@@ -195,7 +195,7 @@ mod tests {
             .next("look")
             .next("ask");
         let group = Group { title: "workspace".to_owned(), checks: vec![failed] };
-        let want = "workspace\n  FAIL     dns         no [31m such host\n                       more\n                       \
+        let want = "workspace\n  FAIL     dns         no␛[31m such host\n                       more\n                       \
                     next: look\n                         or: ask\n";
         assert_eq!(group.text(), want);
         assert_eq!(value(&[group], 11)["places"][0]["checks"][0]["exit_code"], 11);

@@ -156,6 +156,10 @@ impl Reached {
         }
         let found = format!("{endpoint} does not answer: {reason}");
         let check = Check::new("connection", Mark::Fail(Exit::Unreachable.code()), found);
+        if self.is_proxy_named && reason.kind != NoAnswerKind::Tls {
+            return check
+                .next("check the proxy that HTTPS_PROXY names, and whether NO_PROXY should name this host");
+        }
         match (reason.kind, role) {
             (NoAnswerKind::Tls, _) => check
                 .next("if a proxy of your company inspects traffic, name its root certificate: `--ca-file FILE` or SYNFLOW_CA_FILE")

@@ -35,7 +35,7 @@ pub(super) async fn check(
             checks.push(if is_told {
                 Check::new("credential", Mark::Skipped, "needs a connection")
             } else {
-                refused(&failure)
+                refused(&failure, connections.auth())
             });
             None
         }
@@ -145,7 +145,7 @@ fn token(identity: &Identity, cloud: Cloud) -> Check {
     [audience, expires].into_iter().flatten().fold(check, |check, (name, value)| check.fact(name, value))
 }
 
-fn refused(failure: &SignInFailure) -> Check {
+fn refused(failure: &SignInFailure, auth: Option<AuthMethod>) -> Check {
     let exit = if failure.is_final() { Exit::Denied } else { Exit::Unreachable };
     let mark = Mark::Fail(exit.code());
     let check = match failure {
@@ -163,7 +163,13 @@ fn refused(failure: &SignInFailure) -> Check {
         SignInFailure::NoneWorked { tried } if tried.iter().all(|(_, failure)| failure.hint().is_none()) => {
             check.next("try synflow without Azure: `synflow apply PLAN --emulate`")
         }
-        _ if check.next.is_empty() => check.next("docs/sign-in.md tells what each way needs"),
+        _ if check.next.is_empty() => match auth {
+            Some(AuthMethod::AzureCli) => check
+                .next("install the Azure command line and run `az login`")
+                .next("leave out `--auth`: then every way is tried"),
+            Some(_) => check.next("set what is missing, or leave out `--auth`: then every way is tried"),
+            None => check.next("docs/sign-in.md tells what each way needs"),
+        },
         _ => check,
     }
 }

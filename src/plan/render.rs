@@ -13,6 +13,9 @@ const SHOWN_BYTES_MAX: usize = 2_000;
 /// How far apart two places may be to be shown in one piece, in lines.
 const WINDOW_LINES_MAX: usize = 30;
 
+/// How many problems, and how many other findings, are shown; of the rest only the number is told.
+const SHOWN_MAX: usize = 20;
+
 /// Returns the findings as text, in the order given, with a summary if the plan cannot run.
 ///
 /// `text` is the file as it was read: where it is not UTF-8, the broken bytes are replaced.
@@ -22,11 +25,21 @@ pub fn render(diagnostics: &[Diagnostic], file_name: &str, text: &[u8], colour: 
     let lines: Vec<&str> = text.lines().collect();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
+    let (mut errors, mut remarks) = (0, 0);
     for diagnostic in diagnostics {
-        out += &renderer.render(&[group(diagnostic, file_name, &lines)]);
-        out += "\n\n";
+        let count = if diagnostic.is_error() { &mut errors } else { &mut remarks };
+        *count += 1;
+        if *count <= SHOWN_MAX {
+            out += &renderer.render(&[group(diagnostic, file_name, &lines)]);
+            out += "\n\n";
+        }
     }
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    for (count, what) in [(remarks, "remark"), (errors, "problem")] {
+        if let Some(more @ 1..) = usize::checked_sub(count, SHOWN_MAX) {
+            let ending = if more == 1 { "" } else { "s" };
+            out += &["... and ", &more.to_string(), " more ", what, ending, "\n\n"].concat();
+        }
+    }
     if errors > 0 {
         let problems = if errors == 1 { "1 problem".to_owned() } else { format!("{errors} problems") };
         let title = format!("cannot load plan `{file_name}`: {problems}");
@@ -148,6 +161,19 @@ mod tests {
                     \x20 = help: write `depends_on`\n\n\
                     error: cannot load plan `a.yaml`: 1 problem\n";
         assert_eq!(shown, want, "{shown}");
+    }
+
+    #[test]
+    fn shows_the_first_of_many() {
+        let finding = |code| Diagnostic::at(code, at(1, 1, 1), "x");
+        let mut findings = vec![finding(Code::UnknownKey); 50];
+        findings.extend(vec![finding(Code::LiteralExpression); 21]);
+        let shown = render(&findings, "a.yaml", b"a: b\n", false);
+        assert_eq!(shown.matches("error[E0201]").count(), 20, "{shown}");
+        assert_eq!(shown.matches("note[N0101]").count(), 20, "{shown}");
+        let end = "\n\n... and 1 more remark\n\n... and 30 more problems\n\n\
+                   error: cannot load plan `a.yaml`: 50 problems\n";
+        assert!(shown.ends_with(end), "{shown}");
     }
 
     #[test]

@@ -128,6 +128,10 @@ fn one(
         let help = format!("write `{name}: {{ type: {word} }}`");
         return reader.wrong_type(node, &format!("the input `{name}`"), "a map", &help);
     }
+    if let Some(form) = long_form(node, name, reader.text, given.now) {
+        let help = format!("write `{form}`");
+        return reader.wrong_type(node, &format!("the input `{name}`"), "a map", &help);
+    }
     let fields = reader.fields(node, &format!("the input `{name}`"), &INPUT, key.span())?;
     if let Some(node) = fields.get("description") {
         reader.text(node, "`description`");
@@ -148,6 +152,28 @@ fn one(
         reader.report(missing(name, kind, key.span(), given.inputs_required));
     }
     default.flatten()
+}
+
+/// Returns how an input is written whose default stands where its keys should be.
+fn long_form(node: &Node, name: &str, text: &str, now: Timestamp) -> Option<String> {
+    const SHOWN_CHARS_MAX: usize = 40;
+    if let Yaml::Null = node.value {
+        return Some(format!("{name}: {{ type: string }}"));
+    }
+    let (kind, default) = match &node.value {
+        Yaml::Bool(_) => (InputType::Bool, node.spelling(text).to_owned()),
+        Yaml::Number(number) if number.is_f64() => (InputType::Float, node.spelling(text).to_owned()),
+        Yaml::Number(_) => (InputType::Int, node.spelling(text).to_owned()),
+        Yaml::Text(word) => {
+            let is_date = dates::resolve(word, now).is_ok();
+            (if is_date { InputType::Date } else { InputType::String }, node.spelling(text).to_owned())
+        }
+        Yaml::List(_) => (InputType::Array, node.to_json(text).ok()?.to_string()),
+        Yaml::Null | Yaml::NotFinite | Yaml::Map(_) | Yaml::Broken => return None,
+    };
+    let is_short = default.chars().count() <= SHOWN_CHARS_MAX && !default.contains('\n');
+    let default = if is_short { &default } else { "..." };
+    Some(format!("{name}: {{ type: {}, default: {default} }}", kind.word()))
 }
 
 fn unreadable(name: &str, kind: InputType, text: &str, reason: &str, declared: Span) -> Diagnostic {
@@ -270,7 +296,7 @@ fn from_text(kind: InputType, text: &str, now: Timestamp) -> Result<Value, Strin
         InputType::Int => match (text.parse::<i64>(), text.parse::<u64>()) {
             (Ok(number), _) => Ok(number.into()),
             (_, Ok(number)) => Ok(number.into()),
-            _ => Err("it has other characters than digits, or too many".to_owned()),
+            _ => Err(no_int(text).to_owned()),
         },
         InputType::Float => {
             if let Ok(number) = text.parse::<i64>() {
@@ -283,6 +309,20 @@ fn from_text(kind: InputType, text: &str, now: Timestamp) -> Result<Value, Strin
     }
 }
 
+/// Says why a text cannot be read as a whole number.
+fn no_int(text: &str) -> &'static str {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+        "it is outside what 64 bits can hold"
+    } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
+        "it has a fraction or an exponent"
+    } else if text.is_empty() {
+        "it is empty"
+    } else {
+        "it has other characters than digits"
+    }
+}
+
 /// Reads JSON, or YAML in one line.
 fn from_yaml(text: &str) -> Result<Value, String> {
     let first = |findings: &[Diagnostic]| match findings.first() {
@@ -290,7 +330,7 @@ fn from_yaml(text: &str) -> Result<Value, String> {
         None => "it is neither JSON nor YAML".to_owned(),
     };
     let source = source::read(text.as_bytes()).map_err(|findings| first(&findings))?;
-    if !source.findings.is_empty() {
+    if source.findings.iter().any(Diagnostic::is_error) {
         return Err(first(&source.findings));
     }
     source.root.to_json(source.text)

@@ -12,7 +12,7 @@ use super::shape::{MAX_PARALLEL_MAX, PLAN};
 use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
-use super::{Given, Loaded, Plan, Step, StepId, StepIndex, inputs, steps, workspaces};
+use super::{Given, Loaded, Plan, Step, StepId, StepIndex, indent, inputs, steps, workspaces};
 
 /// How many runs of a plan may be under way if it does not say.
 const MAX_PARALLEL: usize = 20;
@@ -23,7 +23,8 @@ const VERSION: u64 = 1;
 
 /// Checks a plan. Gives every finding if one of them is an error.
 pub(super) fn check(source: Source<'_>, given: &Given) -> Result<Loaded, Vec<Diagnostic>> {
-    let Source { text, root, findings } = source;
+    let Source { text, mut root, mut findings } = source;
+    indent::mend(&mut root, text, &mut findings);
     let mut reader = Reader::new(text, findings);
     let plan = read(&mut reader, &root, given);
     let mut findings = reader.findings;
@@ -103,7 +104,7 @@ fn version(reader: &mut Reader<'_>, top: Fields<'_>) {
 
 fn name<'n, 'a: 'n>(reader: &mut Reader<'a>, top: Fields<'n>) -> Option<&'n str> {
     let node = top.get("name")?;
-    let name = reader.words(node, "`name`")?;
+    let name = reader.words(node, "`name`", "write a short plain text: `nightly-sales`")?;
     let reason = if name.chars().count() > NAME_CHARS_MAX {
         format!("`name` is longer than {NAME_CHARS_MAX} characters")
     } else if name.chars().any(char::is_control) {

@@ -1,7 +1,7 @@
 //! Every diagnostic code in one table: its name in the code, what the reader sees, what it means.
 //!
 //! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs,
-//! N0xxx notes. A code, once released, keeps its meaning.
+//! N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
 
 macro_rules! codes {
     ($($name:ident $id:literal $meaning:literal)*) => {
@@ -42,6 +42,8 @@ codes! {
     BadAlias           "E0111" "an alias or merge key cannot be resolved"
     BadKey             "E0112" "a key is not plain text"
     BadTag             "E0113" "a YAML tag is not supported here"
+    Indentation        "E0114" "a line is not indented as it should be"
+    Invisible          "E0115" "an invisible character stands where it changes the meaning"
 
     UnknownKey         "E0201" "the key is not known here"
     ForeignKey         "E0202" "the key is another tool's word"
@@ -82,8 +84,12 @@ codes! {
     InputUnreadable    "E0503" "a value does not fit the input's type"
 
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
+    LeadingZero        "N0102" "a value that looks like a number is sent as text"
     InputOpen          "N0501" "a required input is not given yet"
     VariableOpen       "N0502" "an environment variable is not set yet"
+
+    TypographicQuote   "W0101" "a typographic quote quotes nothing"
+    TemplateInKey      "W0102" "a template in a key is sent as text"
 }
 
 impl Code {

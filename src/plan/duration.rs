@@ -15,6 +15,9 @@ pub fn read(text: &str) -> Result<Delay, String> {
     if rest.is_empty() {
         return Err("it is empty".to_owned());
     }
+    if rest.starts_with(['-', '\u{2212}']) {
+        return Err("it cannot be negative".to_owned());
+    }
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
@@ -75,7 +78,7 @@ mod tests {
         check("", Err("it is empty"));
         check("30", Err("`30` has no unit"));
         check("s", Err("a number should stand before `s`"));
-        check("-5m", Err("a number should stand before `-5m`"));
+        check("-5m", Err("it cannot be negative"));
         check("1.5h", Err("fractions are not allowed"));
         check("2h 30m", Err("a number should stand before ` 30m`"));
         check("30m2h", Err("`h` stands twice or after a smaller unit"));

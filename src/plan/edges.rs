@@ -35,17 +35,16 @@ pub(super) fn read(
 ) -> Vec<Edge> {
     let items = match &node.value {
         Yaml::Text(_) | Yaml::Number(_) => std::slice::from_ref(node),
-        Yaml::Map(_) => {
-            return reader
-                .wrong_type(node, "`depends_on`", "a list", "put the map into a list: `[{ id: [failed] }]`")
-                .unwrap_or_default();
+        Yaml::Map(entries) => {
+            let help = format!("put each step into a list: `depends_on: {}`", as_list(entries, reader.text));
+            return reader.wrong_type(node, "`depends_on`", "a list", &help).unwrap_or_default();
         }
         _ => reader.list(node, "`depends_on`").unwrap_or_default(),
     };
     let mut edges = Vec::new();
     let mut seen: BTreeMap<StepIndex, Span> = BTreeMap::new();
     for item in items {
-        let Some((name, span, rule)) = one(reader, item) else { continue };
+        let Some((name, span, rule)) = one(reader, item, positions) else { continue };
         let Some(upstream) = find(reader, name, span, index, positions) else { continue };
         if let Some(first) = seen.get(&upstream) {
             reader.report(
@@ -63,12 +62,27 @@ pub(super) fn read(
 }
 
 /// Reads one entry: the upstream's name with its place, and the rule if it can be read.
-fn one<'n, 'a: 'n>(reader: &mut Reader<'a>, item: &'n Node) -> Option<(&'n str, Span, Option<EdgeRule>)> {
+fn one<'n, 'a: 'n>(
+    reader: &mut Reader<'a>,
+    item: &'n Node,
+    positions: &BTreeMap<&str, StepIndex>,
+) -> Option<(&'n str, Span, Option<EdgeRule>)> {
     match &item.value {
-        Yaml::Text(_) | Yaml::Number(_) => {
-            Some((reader.words(item, "an entry of `depends_on`")?, item.span(), Some(EdgeRule::Bare)))
-        }
+        Yaml::Text(_) | Yaml::Number(_) => Some((
+            reader.words(item, "an entry of `depends_on`", "write a step's id, or remove the entry")?,
+            item.span(),
+            Some(EdgeRule::Bare),
+        )),
         Yaml::Map(entries) => {
+            if let Some((key, form)) = spelled_out(entries, reader.text, positions) {
+                let wrong = key.key_text(reader.text).unwrap_or_default();
+                let message =
+                    format!("an entry of `depends_on` has no key `{wrong}`: its key is the step's id");
+                reader.report(
+                    Diagnostic::at(Code::WrongType, key.span(), message).help(format!("write `{form}`")),
+                );
+                return None;
+            }
             if let [Entry { key, value }] = entries.as_slice() {
                 let name = key.key_text(reader.text)?;
                 return Some((name, key.span(), conditions(reader, value, name)));
@@ -81,6 +95,56 @@ fn one<'n, 'a: 'n>(reader: &mut Reader<'a>, item: &'n Node) -> Option<(&'n str, 
         }
         _ => reader.wrong_type(item, "an entry of `depends_on`", "a step's id or a map", FORMS),
     }
+}
+
+/// Recognises `{ step: load, on: failed }`, as other tools have it; gives its first key and our form.
+fn spelled_out<'n>(
+    entries: &'n [Entry],
+    text: &str,
+    positions: &BTreeMap<&str, StepIndex>,
+) -> Option<(&'n Node, String)> {
+    const NAMES: [&str; 7] = ["step", "id", "name", "task", "job", "activity", "upstream"];
+    let named = entries.iter().find(|entry| {
+        entry.key.key_text(text).is_some_and(|key| NAMES.contains(&key) && !positions.contains_key(key))
+    })?;
+    let (Yaml::Text(_) | Yaml::Number(_)) = &named.value.value else { return None };
+    let id = named.value.key_text(text)?;
+    let words = entries.iter().find(|entry| !std::ptr::eq(*entry, named)).map(|entry| &entry.value);
+    let form = match words.map(|node| known_words(node, text)) {
+        Some(words) if !words.is_empty() => format!("{{ {id}: [{}] }}", words.join(", ")),
+        _ => id.to_owned(),
+    };
+    Some((&named.key, form))
+}
+
+/// Returns the conditions that a value names, in our words.
+fn known_words(node: &Node, text: &str) -> Vec<&'static str> {
+    let words = match &node.value {
+        Yaml::List(words) => words.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let ours = |word: &Node| {
+        let word = word.key_text(text)?;
+        CONDITIONS.into_iter().find(|ours| *ours == word).or_else(|| words::foreign(word, &CONDITIONS))
+    };
+    words.iter().filter_map(ours).collect()
+}
+
+/// Returns a map of steps as the list that it should have been.
+fn as_list(entries: &[Entry], text: &str) -> String {
+    const SHOWN_MAX: usize = 3;
+    let item = |Entry { key, value }: &Entry| {
+        let id = key.key_text(text).unwrap_or_default();
+        match known_words(value, text).as_slice() {
+            [] => id.to_owned(),
+            words => format!("{{ {id}: [{}] }}", words.join(", ")),
+        }
+    };
+    let mut items: Vec<String> = entries.iter().take(SHOWN_MAX).map(item).collect();
+    if entries.len() > SHOWN_MAX {
+        items.push("...".to_owned());
+    }
+    format!("[{}]", items.join(", "))
 }
 
 fn conditions(reader: &mut Reader<'_>, node: &Node, name: &str) -> Option<EdgeRule> {

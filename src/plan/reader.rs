@@ -5,9 +5,9 @@
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
-use super::shape::Shape;
+use super::shape::{KEYS_MAX, Shape};
 use super::source::{Entry, Node, Yaml};
-use super::{duration, words};
+use super::{duration, lines, words};
 use crate::time::Delay;
 
 /// The text of the plan and what was found in it so far.
@@ -21,17 +21,30 @@ pub(super) struct Reader<'a> {
 /// How many wrong step ids get a "did you mean".
 const COMPARISONS_MAX: usize = 50;
 
-/// The entries of a map whose keys have been checked.
+/// The entries of a map whose keys have been checked. A mistyped key, reported as such, counts as the one
+/// it was meant to be: what needs it need not complain too.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'n> {
-    entries: &'n [Entry],
-    text: &'n str,
+    shape: &'static Shape,
+    /// For each key of the shape its entry.
+    found: [Option<&'n Entry>; KEYS_MAX],
+    /// For each key of the shape whether another tool's word for it is there.
+    foreign: [bool; KEYS_MAX],
 }
 
 impl<'n> Fields<'n> {
     /// Returns the entry of a key.
     pub(super) fn entry(self, name: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key.key_text(self.text) == Some(name))
+        self.found[self.position(name)?]
+    }
+
+    /// Says whether nothing was written for a key, not even in another tool's words.
+    pub(super) fn lacks(self, name: &str) -> bool {
+        self.position(name).is_none_or(|n| self.found[n].is_none() && !self.foreign[n])
+    }
+
+    fn position(self, name: &str) -> Option<usize> {
+        self.shape.keys.iter().position(|key| *key == name)
     }
 
     /// Returns the value of a key.
@@ -64,12 +77,11 @@ impl<'a> Reader<'a> {
     pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
         match &node.value {
             Yaml::Map(entries) => Some(entries),
-            _ => self.wrong_type(
-                node,
-                what,
-                "a map",
-                "write one `key: value` line for each entry below it, two spaces further in",
-            ),
+            other => {
+                let glued = if let Yaml::Text(text) = other { lines::spaced(text) } else { None };
+                let below = "write one `key: value` line for each entry below it, two spaces further in";
+                self.wrong_type(node, what, "a map", glued.as_deref().unwrap_or(below))
+            }
         }
     }
 
@@ -104,17 +116,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns a text that is not empty.
-    pub(super) fn words<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str>
+    /// Returns a text that is not empty; `help` says what to do if it is.
+    pub(super) fn words<'n>(&mut self, node: &'n Node, what: &str, help: &str) -> Option<&'n str>
     where
         'a: 'n,
     {
         let text = self.text(node, what)?;
         if text.trim().is_empty() {
             let message = format!("{what} is empty");
-            self.report(
-                Diagnostic::at(Code::BadName, node.span(), message).help("write a text, or leave it out"),
-            );
+            self.report(Diagnostic::at(Code::BadName, node.span(), message).help(help));
             return None;
         }
         Some(text)
@@ -163,6 +173,11 @@ impl<'a> Reader<'a> {
                     None
                 }
             },
+            Yaml::Number(number) if number.as_f64().is_some_and(|number| number < 0.0) => {
+                let message = format!("{what} cannot be negative");
+                self.report(Diagnostic::at(Code::BadDuration, node.span(), message).help(FORMS));
+                None
+            }
             Yaml::Number(number) => {
                 let message = format!("{what} has no unit");
                 self.report(
@@ -199,23 +214,37 @@ impl<'a> Reader<'a> {
         &mut self,
         node: &'n Node,
         what: &str,
-        shape: &Shape,
+        shape: &'static Shape,
         owner: Span,
     ) -> Option<Fields<'n>>
     where
         'a: 'n,
     {
         let entries = self.map(node, what)?;
-        for Entry { key, .. } in entries {
-            let name = key.key_text(self.text).unwrap_or_default();
-            if !shape.keys.contains(&name) {
-                let finding = unknown_key(name, key.span(), shape);
-                self.report(finding);
+        let mut fields = Fields { shape, found: [None; KEYS_MAX], foreign: [false; KEYS_MAX] };
+        let name = |entry: &'n Entry| entry.key.key_text(self.text).unwrap_or_default();
+        let mut unknown = Vec::new();
+        for entry in entries {
+            match fields.position(name(entry)) {
+                Some(n) => fields.found[n] = Some(entry),
+                None => unknown.push(entry),
             }
         }
-        let fields = Fields { entries, text: self.text };
+        for entry in unknown {
+            let name = name(entry);
+            let meant = meant(name, shape);
+            if let Some((n, is_typo)) =
+                meant.and_then(|(right, is_typo)| Some((fields.position(right)?, is_typo)))
+            {
+                match fields.found[n] {
+                    None if is_typo => fields.found[n] = Some(entry),
+                    _ => fields.foreign[n] = true,
+                }
+            }
+            self.findings.push(unknown_key(name, entry.key.span(), shape));
+        }
         for name in shape.required {
-            if fields.get(name).is_none() {
+            if fields.lacks(name) {
                 let message = format!("{what} has no `{name}`");
                 let help = format!("add {}", example(shape, name));
                 self.report(Diagnostic::at(Code::MissingKey, owner, message).help(help));
@@ -262,6 +291,19 @@ fn example(shape: &Shape, name: &str) -> &'static str {
         ("a plan", "steps") => "`steps:` with at least one step below it",
         ("an input", "type") => "`type:` with one of string, int, float, bool, date, array or object",
         _ => "it",
+    }
+}
+
+/// Returns the key that a wrong one was meant to be, and whether it is only mistyped: then its value is
+/// what that key needs.
+fn meant(name: &str, shape: &Shape) -> Option<(&'static str, bool)> {
+    if shape.later.contains(&name) {
+        return None;
+    }
+    match words::foreign(name, shape.keys) {
+        Some(right) => Some((right, words::is_same(name, right))),
+        None if words::foreign(name, shape.later).is_some() => None,
+        None => words::nearest(name, shape.keys.iter().copied()).map(|near| (near, true)),
     }
 }
 

@@ -11,6 +11,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
+/// The most keys of one kind of map.
+pub(super) const KEYS_MAX: usize = 9;
+
 /// The keys of one kind of map.
 pub(super) struct Shape {
     /// What the map is, with its article.
@@ -468,7 +471,7 @@ fn edge() -> Schema {
 mod tests {
     use serde_json::Value;
 
-    use super::{DEFAULTS, INPUT, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
+    use super::{DEFAULTS, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
 
     fn words(value: &Value) -> Vec<&str> {
         value.as_array().map(|words| words.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -482,6 +485,7 @@ mod tests {
             let keys: Vec<&str> =
                 object["properties"].as_object().expect("it has keys").keys().map(String::as_str).collect();
             assert_eq!(keys, shape.keys, "{}", shape.name);
+            assert!(keys.len() <= KEYS_MAX, "{}", shape.name);
             assert_eq!(words(&object["required"]), shape.required, "{}", shape.name);
             assert_eq!(object["additionalProperties"], Value::Bool(false), "{}", shape.name);
             for key in shape.later {

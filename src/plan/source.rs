@@ -82,6 +82,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Source<'_>, Vec<Diagnostic>> {
     let mut root = on_deep_stack(|| parse(text))?;
     let mut findings = Vec::new();
     audit(&mut root, text, &mut findings);
+    if findings.iter().any(|finding| finding.code == Code::Invisible) {
+        // The tree is not the one that its author sees: what else is wrong with it would only confuse.
+        findings.retain(|finding| finding.code == Code::Invisible);
+        return Err(findings);
+    }
     Ok(Source { text, root, findings })
 }
 
@@ -160,8 +165,9 @@ fn options(bytes: usize) -> Options {
 }
 
 /// Finds duplicate keys and keys that are no text, and takes them out of the tree so that nobody
-/// complains about them twice. Recurses at most [`DEPTH_MAX`] deep.
+/// complains about them twice. Finds characters that look like something else too. Recurses at most [`DEPTH_MAX`] deep.
 fn audit(node: &mut Node, text: &str, findings: &mut Vec<Diagnostic>) {
+    findings.extend(syntax::typographic_quote(node, text));
     match &mut node.value {
         Yaml::List(items) => items.iter_mut().for_each(|item| audit(item, text, findings)),
         Yaml::Map(entries) => {
@@ -173,6 +179,8 @@ fn audit(node: &mut Node, text: &str, findings: &mut Vec<Diagnostic>) {
             }
             remove_duplicates(entries, text, findings);
             for entry in entries {
+                findings.extend(syntax::invisible_in_key(&entry.key, text));
+                findings.extend(syntax::typographic_quote(&entry.key, text));
                 audit(&mut entry.value, text, findings);
             }
         }
@@ -219,6 +227,14 @@ impl Node {
     pub(super) fn spelling<'a>(&self, text: &'a str) -> &'a str {
         let start = self.origin.start as usize;
         text.get(start..start + self.origin.bytes as usize).unwrap_or_default()
+    }
+
+    /// Returns the line of the text on which the value begins.
+    pub(super) fn line<'a>(&self, text: &'a str) -> &'a str {
+        let (above, rest) = text.split_at_checked(self.origin.start as usize).unwrap_or(("", text));
+        let begin = above.rfind('\n').map_or(0, |end| end + 1);
+        let end = rest.find('\n').map_or(text.len(), |end| above.len() + end);
+        text[begin..end].trim_end_matches('\r')
     }
 
     /// Returns the text of a key: itself, or the spelling of a number or bool.

@@ -11,7 +11,7 @@ use super::reader::{Fields, Reader, excerpt};
 use super::shape::{BACKOFFS, DEFAULTS, MAX_ATTEMPTS_MAX, RETRY, STEP};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
-use super::{Backoff, Retry, Step, StepId, StepIndex, Workspace, words};
+use super::{Backoff, Retry, Step, StepId, StepIndex, Workspace, lines, words};
 use crate::time::Delay;
 
 /// The most steps of a plan.
@@ -101,7 +101,8 @@ pub(super) fn read(
     let id = key.key_text(reader.text).unwrap_or_default();
     let what = format!("the step `{id}`");
     if let Yaml::Text(pipeline) = &value.value {
-        let help = format!("write `{id}: {{ pipeline: {} }}`", excerpt(pipeline));
+        let help = lines::spaced(pipeline)
+            .unwrap_or_else(|| format!("write `{id}: {{ pipeline: {} }}`", excerpt(pipeline)));
         return reader.wrong_type(value, &what, "a map", &help);
     }
     // `load:` alone is a step with nothing but defaults.
@@ -159,7 +160,14 @@ fn early_text(
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
 ) -> Option<String> {
-    let text = reader.words(node, what)?.to_owned();
+    let help = format!("write a name, or leave {what} out");
+    let text = reader.words(node, what, &help)?.to_owned();
+    if text.chars().any(char::is_control) {
+        let message = format!("{what} holds a line break or another control character");
+        let help = "write it on one line, without escapes such as `\\n` and `\\t`";
+        reader.report(Diagnostic::at(Code::BadName, node.span(), message).help(help));
+        return None;
+    }
     if !text.contains("{{") {
         return Some(text);
     }
@@ -263,11 +271,29 @@ fn parameters(
                 .iter()
                 .map(|Entry { key, value }| {
                     let name = key.key_text(text).unwrap_or_default();
+                    check_parameter_name(reader, key, name);
                     (name.to_owned(), build(reader, value, NamesHere::All, known, env))
                 })
                 .collect()
         }
     }
+}
+
+/// Checks a parameter's name: it is sent as it stands, so it can hold neither templates nor control characters.
+fn check_parameter_name(reader: &mut Reader<'_>, key: &Node, name: &str) {
+    let (reason, help) = if name.trim().is_empty() {
+        let finding = Diagnostic::at(Code::BadName, key.span(), "the name of a parameter is empty");
+        return reader.report(finding.help("write the name that the pipeline declares"));
+    } else if name.chars().any(char::is_control) {
+        ("it holds a line break or another control character", "write the name that the pipeline declares")
+    } else if name.contains("{{") {
+        ("names are sent as they are, without templates", "write the name itself; templates belong in values")
+    } else {
+        return;
+    };
+    let message =
+        format!("`{}` cannot be a parameter's name: {reason}", excerpt(&name.escape_debug().to_string()));
+    reader.report(Diagnostic::at(Code::BadName, key.span(), message).help(help));
 }
 
 fn timeout(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Delay> {
@@ -290,7 +316,13 @@ fn tags(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Vec<String>> {
     let node = fields.get("tags")?;
     let items = reader.list(node, "`tags`")?;
     let items = items.iter();
-    Some(items.filter_map(|item| reader.words(item, "a tag").map(str::to_owned)).collect())
+    Some(
+        items
+            .filter_map(|item| {
+                reader.words(item, "a tag", "write a word, or remove the tag").map(str::to_owned)
+            })
+            .collect(),
+    )
 }
 
 fn retry(reader: &mut Reader<'_>, fields: Fields<'_>) -> RetryKeys {

@@ -9,6 +9,8 @@ use serde_saphyr::budget::BudgetBreach;
 use super::Place;
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
+use super::lines::{self, line_of};
+use super::reader::excerpt;
 use super::source::{DEPTH_MAX, Node, Yaml};
 
 /// What the parser says, what we say, and what to do about it. The first that fits counts.
@@ -23,11 +25,15 @@ const MESSAGES: &[(&str, &str, &str)] = &[
         "a list cannot begin on the line of its key",
         "put `- ` on the next line, or write the list as `[a, b]`",
     ),
-    ("unclosed quote", "this quote is never closed", "close it; inside '...' a quote is written twice"),
     (
         "unknown escape character",
         "a backslash in \"...\" begins an escape that YAML does not know",
         "write `\\\\` for a backslash, or use '...', where a backslash is only itself",
+    ),
+    (
+        "mismatched bracket",
+        "this bracket is closed by one of the other kind",
+        "close `[` with `]` and `{` with `}`, the innermost first",
     ),
     ("unclosed bracket", "this bracket is never closed", "close it"),
     ("misplaced bracket", "this bracket closes nothing", "remove it, or quote the value"),
@@ -50,11 +56,14 @@ const MESSAGES: &[(&str, &str, &str)] = &[
     ("unexpected character: ``'", "a value cannot begin with a backtick unquoted", "put it in quotes"),
     ("unexpected character: `%'", "a value cannot begin with `%` unquoted", "put it in quotes"),
     (
-        "unexpected character",
-        "a character that YAML does not allow here",
-        "remove it, or write it in \"...\" as `\\x01`",
+        "simple key expected",
+        "this line is no `key: value` and belongs to no value above",
+        "write it as `key: value`, or indent it further than the key whose value it continues",
     ),
 ];
+
+/// What to do about a message of the parser that is not in the table.
+const LOOK: &str = "look at the indentation, quotes and brackets here and on the line above";
 
 /// Returns what is wrong with a text that holds nothing, or only comments.
 pub(super) fn empty(text: &str) -> Diagnostic {
@@ -67,12 +76,43 @@ pub(super) fn empty(text: &str) -> Diagnostic {
 pub(super) fn bad_key(key: &Node, text: &str) -> Diagnostic {
     let span = key.span();
     if let Yaml::Map(_) = key.value
-        && let Some(found) = unquoted_template(text, span.place.line)
+        && let Some(found) = template_in(key.line(text), span.place.line)
     {
         return found;
     }
     Diagnostic::at(Code::BadKey, span, format!("a key must be a text, not {}", key.kind()))
         .help("put the key in quotes")
+}
+
+/// Finds an invisible character in an unquoted key.
+pub(super) fn invisible_in_key(key: &Node, text: &str) -> Option<Diagnostic> {
+    let spelling = key.spelling(text);
+    if spelling.is_ascii() || spelling.starts_with(['"', '\'']) {
+        return None;
+    }
+    let named = |(at, c)| Some((at, c, lines::invisible_name(c)?));
+    let (at, c, name) = spelling.chars().enumerate().find_map(named)?;
+    let Place { line, column } = key.span().place;
+    Some(lines::invisible_at(Place { line, column: column + at }, c, name, at == 0))
+}
+
+/// Finds an unquoted text or key that begins with a typographic quote.
+pub(super) fn typographic_quote(node: &Node, text: &str) -> Option<Diagnostic> {
+    const QUOTES: &[char] =
+        &['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}'];
+    let Yaml::Text(words) = &node.value else { return None };
+    if !words.starts_with(QUOTES) || !node.spelling(text).starts_with(QUOTES) {
+        return None;
+    }
+    let bare = words.trim_matches(QUOTES);
+    Some(
+        Diagnostic::at(
+            Code::TypographicQuote,
+            node.span(),
+            "a typographic quote is part of the text, it quotes nothing",
+        )
+        .help(format!("write \"{}\" with straight quotes, or '...' around it if it is meant", excerpt(bare))),
+    )
 }
 
 /// Returns what is wrong with a text that could not be read.
@@ -110,7 +150,7 @@ pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
         Error::InvalidScalar { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
             finding(Code::BadTag, place, "the value does not fit the tag before it").help("remove the tag")
         }
-        other => finding(Code::Syntax, place, without_place(&other.to_string())),
+        other => finding(Code::Syntax, place, without_place(&other.to_string())).help(LOOK),
     }
 }
 
@@ -144,34 +184,63 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
     if message.contains("recursion limit") {
         return too_deep(Some(place));
     }
-    if let Some(found) = tab(text, place.line) {
-        return found;
-    }
-    let above = place.line.saturating_sub(1);
-    if let Some(found) = unquoted_template(text, place.line).or_else(|| unquoted_template(text, above)) {
+    let above = lines::content_above(text, place.line).unwrap_or_default();
+    let found = lines::tab(text, place.line)
+        .or_else(|| lines::invisible(text, place.line))
+        .or_else(|| lines::invisible(text, above))
+        .or_else(|| unquoted_template(text, place.line))
+        .or_else(|| unquoted_template(text, place.line.saturating_sub(1)))
+        .or_else(|| misplaced(message, place.line, above, text))
+        .or_else(|| bad_character(message, place, text));
+    if let Some(found) = found {
         return found;
     }
     match MESSAGES.iter().find(|(said, ..)| message.contains(said)) {
         Some((_, meant, help)) => Diagnostic::at(Code::Syntax, place, *meant).help(*help),
-        None => Diagnostic::at(Code::Syntax, place, message),
+        None => Diagnostic::at(Code::Syntax, place, message).help(LOOK),
     }
 }
 
-/// Finds a tab in the indentation of a line.
-fn tab(text: &str, line: usize) -> Option<Diagnostic> {
-    let words = line_of(text, line)?;
-    let indent = &words[..words.len() - words.trim_start().len()];
-    let column = indent.chars().position(|c| c == '\t')? + 1;
-    let span = Span { place: Place { line, column }, chars: 1 };
-    Some(
-        Diagnostic::at(Code::Tab, span, "a tab stands in the indentation")
-            .help("YAML is indented with spaces: replace each tab, for example by two spaces"),
-    )
+/// Finds a colon without its space or a line too far in, where the parser stumbled over a key.
+fn misplaced(message: &str, line: usize, above: usize, text: &str) -> Option<Diagnostic> {
+    if message.contains("simple key expected") {
+        return lines::missing_space(text, line);
+    }
+    if message.contains("mapping values are not allowed") || message.contains("did not find expected key") {
+        return lines::missing_space(text, above).or_else(|| lines::too_far_in(text, line));
+    }
+    None
+}
+
+/// Finds a quote that is never closed, or a character that no YAML text may hold.
+fn bad_character(message: &str, place: Place, text: &str) -> Option<Diagnostic> {
+    let c = line_of(text, place.line)?.chars().nth(place.column.saturating_sub(1))?;
+    let (message, help) = if message.contains("unclosed quote") {
+        let inside = if c == '"' {
+            "inside \"...\" a quote is written `\\\"`"
+        } else {
+            "inside '...' a quote is written twice"
+        };
+        ("this quote is never closed".to_owned(), format!("close it; {inside}"))
+    } else if message.contains("unexpected character") && c.is_control() {
+        let escape = if c == '\0' { "\\0".to_owned() } else { format!("\\x{:02x}", u32::from(c)) };
+        (
+            format!("the control character U+{:04X} is not allowed here", u32::from(c)),
+            format!("remove it, or write it in \"...\" as `{escape}`"),
+        )
+    } else {
+        return None;
+    };
+    Some(Diagnostic::at(Code::Syntax, Span { place, chars: 1 }, message).help(help))
 }
 
 /// Finds a `{{` that stands outside quotes and comments on a line.
 fn unquoted_template(text: &str, line: usize) -> Option<Diagnostic> {
-    let words = line_of(text, line)?;
+    template_in(line_of(text, line)?, line)
+}
+
+/// Finds a `{{` outside quotes and comments in the words of a line.
+fn template_in(words: &str, line: usize) -> Option<Diagnostic> {
     let start = unquoted_braces(words)?;
     let value = whole_value(words, start);
     let column = words[..start].chars().count() + 1;
@@ -220,10 +289,6 @@ fn unquoted_braces(line: &str) -> Option<usize> {
         before = c;
     }
     None
-}
-
-fn line_of(text: &str, line: usize) -> Option<&str> {
-    text.lines().nth(line.checked_sub(1)?)
 }
 
 /// Cuts the ` at line 3, column 1` that the library adds; the finding has a place of its own.

@@ -125,6 +125,11 @@ pub(super) fn foreign<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
     FOREIGN.iter().filter(|(theirs, _)| *theirs == snake).find_map(|(_, right)| ours(right))
 }
 
+/// Says whether a word is another spelling of ours: `dependsOn` of `depends_on`.
+pub(super) fn is_same(word: &str, ours: &str) -> bool {
+    snake_case(word) == ours
+}
+
 /// Returns the allowed word that is most like a mistyped one, if any is like it at all.
 pub fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();

@@ -48,13 +48,14 @@ pub(super) fn read(reader: &mut Reader<'_>, top: Fields<'_>, plan: Span) -> Vec<
             name.map(|name| named("main", name, Cloud::Public)).into_iter().collect()
         }
         (None, Some(long)) => several(reader, &long.value),
-        (None, None) => {
+        (None, None) if top.lacks("workspace") && top.lacks("workspaces") => {
             reader.report(
                 Diagnostic::at(Code::MissingKey, plan, "the plan names no workspace")
                     .help("add `workspace:` and the name of your Synapse workspace"),
             );
             Vec::new()
         }
+        (None, None) => Vec::new(),
     }
 }
 
@@ -115,6 +116,7 @@ fn one(reader: &mut Reader<'_>, Entry { key, value }: &Entry, name: &str) -> Opt
                 }
             }
         }
+        (None, None) if !fields.lacks("name") || !fields.lacks("endpoint") => None,
         (None, None) => {
             reader.report(
                 Diagnostic::at(
@@ -140,7 +142,7 @@ fn named(key: &str, name: &str, cloud: Cloud) -> Workspace {
 
 /// Returns a workspace's name if Azure could have given it: it becomes part of an address.
 fn azure_name<'n, 'a: 'n>(reader: &mut Reader<'a>, node: &'n Node, what: &str) -> Option<&'n str> {
-    let name = reader.words(node, what)?;
+    let name = reader.words(node, what, "write the workspace's name in Azure: `contoso-dw`")?;
     let fits = name.len() <= 63
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !name.starts_with('-');

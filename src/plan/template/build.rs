@@ -86,6 +86,18 @@ impl Build<'_, '_, '_> {
 
     fn map(&mut self, entries: &[Entry]) -> Body {
         let text = self.reader.text;
+        for Entry { key, .. } in entries {
+            if key.key_text(text).is_some_and(|name| name.contains("{{")) {
+                self.reader.report(
+                    Diagnostic::at(
+                        Code::TemplateInKey,
+                        key.span(),
+                        "a template in a key is sent as it stands",
+                    )
+                    .help("templates belong in values; give the whole map as an input of the type object"),
+                );
+            }
+        }
         let bodies: Vec<(String, Body)> = entries
             .iter()
             .map(|Entry { key, value }| (key.key_text(text).unwrap_or_default().to_owned(), self.body(value)))
@@ -118,6 +130,18 @@ impl Build<'_, '_, '_> {
                 )
                 .label("not evaluated by Synapse")
                 .help("expressions belong in the pipeline; give a value here, or a template `{{...}}`"),
+            );
+        }
+        if self.here == NamesHere::All && looks_numeric(text) && node.spelling(self.reader.text) == text {
+            self.reader.report(
+                Diagnostic::at(
+                    Code::LeadingZero,
+                    node.span(),
+                    format!("`{text}` is sent as a text, not as a number"),
+                )
+                .help(format!(
+                    "quote it if that is meant: \"{text}\"; a number has no leading zero and no `_`"
+                )),
             );
         }
         if !text.contains("{{") {
@@ -176,6 +200,14 @@ impl Build<'_, '_, '_> {
         finding.help = refusal.help;
         self.reader.report(finding);
     }
+}
+
+/// Says whether a text looks like a number that YAML 1.2 does not take for one: `010`, `1_000`.
+fn looks_numeric(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.ends_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'_')
 }
 
 impl Body {

@@ -96,12 +96,13 @@ pub(super) fn invisible_in_key(key: &Node, text: &str) -> Option<Diagnostic> {
     Some(lines::invisible_at(Place { line, column: column + at }, c, name, at == 0))
 }
 
-/// Finds an unquoted text or key that begins with a typographic quote.
+/// Finds an unquoted text or key that stands in typographic quotes.
 pub(super) fn typographic_quote(node: &Node, text: &str) -> Option<Diagnostic> {
     const QUOTES: &[char] =
         &['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}'];
     let Yaml::Text(words) = &node.value else { return None };
-    if !words.starts_with(QUOTES) || !node.spelling(text).starts_with(QUOTES) {
+    let is_quoted = words.starts_with(QUOTES) && words.ends_with(QUOTES);
+    if !is_quoted || !node.spelling(text).starts_with(QUOTES) {
         return None;
     }
     let bare = words.trim_matches(QUOTES);

@@ -11,8 +11,11 @@ use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
 use crate::cli::{asked_to_leave, put, runtime};
 use crate::driver::now;
-use crate::emulator::{self, CLIENT_ID, CLIENT_SECRET, Model, Options, Script, Server, TENANT_ID, Tls};
+use crate::emulator::{
+    self, CLIENT_ID, CLIENT_SECRET, LoadError, Model, Options, Script, Server, TENANT_ID, Tls,
+};
 use crate::plan::Plan;
+use crate::report::one_line;
 use crate::synapse::AuthMethod;
 
 /// Serves a workspace until the process is asked to leave.
@@ -24,6 +27,7 @@ pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
         furnishing.script.speed.0 = factor;
     }
     let model = furnishing.model(&args.workspace)?;
+    tell_idle(&model.idle_names());
     let tls = args.tls.then(|| Tls::new(now())).transpose().map_err(|error| {
         Failure::new(Exit::Bug, format!("cannot make a certificate for the emulator: {error}"))
     })?;
@@ -114,7 +118,15 @@ impl Emulated {
     ) -> Result<Self, Failure> {
         let furnishing = Furnishing::read(script, artifacts)?;
         let models = plan.workspaces.iter().map(|workspace| furnishing.model(&workspace.key));
-        let server = listen(models.collect::<Result<_, _>>()?, Options::default()).await?;
+        let models: Vec<Model> = models.collect::<Result<_, _>>()?;
+        let mut idle = models.first().map(Model::idle_names).unwrap_or_default();
+        let unused = |name: &&String| plan.steps.iter().all(|step| step.pipeline != **name);
+        if furnishing.definitions.is_empty() {
+            let names = furnishing.script.pipelines.keys().filter(unused);
+            idle.extend(names.map(|name| format!("no step runs the pipeline `{name}` of the script")));
+        }
+        tell_idle(&idle);
+        let server = listen(models, Options::default()).await?;
         Ok(Self { server })
     }
 
@@ -143,27 +155,14 @@ struct Furnishing {
 }
 
 impl Furnishing {
-    /// Reads a script and the definitions it or the command line names.
+    /// Reads a script, and the definitions that it or the command line names.
     fn read(script: Option<&Path>, artifacts: &[PathBuf]) -> Result<Self, Failure> {
-        let mut folders = artifacts.to_vec();
-        let script = match script {
-            None => Script::default(),
-            Some(path) => {
-                let name = path.display();
-                let text = read(path)?;
-                let script = Script::parse(&text).map_err(|error| {
-                    Failure::new(Exit::Usage, format!("cannot read the script `{name}`"))
-                        .because(error.to_string())
-                })?;
-                // A script names folders as seen from where it lies.
-                let beside = path.parent().unwrap_or(Path::new("."));
-                folders.extend(script.artifacts.iter().map(|folder| beside.join(folder)));
-                script
-            }
+        let (script, mut definitions) = match script {
+            None => (Script::default(), Vec::new()),
+            Some(path) => emulator::read_script(path).map_err(|error| unreadable(&error))?,
         };
-        let mut definitions = Vec::new();
-        for folder in folders {
-            definitions.extend(definitions_in(&folder)?);
+        for folder in artifacts {
+            definitions.extend(emulator::read_artifacts(folder).map_err(|error| unreadable(&error))?);
         }
         Ok(Self { script, definitions })
     }
@@ -174,33 +173,23 @@ impl Furnishing {
     }
 }
 
-/// Reads every `pipeline/*.json` of a workspace's git folder, in the order of their names.
-fn definitions_in(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let pipelines = folder.join("pipeline");
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            Exit::Usage,
-            format!("cannot read the definitions in `{}`: {error}", pipelines.display()),
-        )
-        .hint("name the folder of a workspace's git repository that holds `pipeline/*.json`")
-    };
-    let mut paths: Vec<PathBuf> = fs::read_dir(&pipelines)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    paths.sort();
-    paths.into_iter().map(|path| Ok((file_name(&path), read(&path)?))).collect()
+fn unreadable(error: &LoadError) -> Failure {
+    let failure = Failure::from_error(Exit::Usage, error);
+    match error {
+        LoadError::Script { .. } => failure.hint("docs/emulator.md describes what a script may say"),
+        LoadError::Empty { .. } => {
+            failure.hint("name the folder of a workspace's git repository that holds `pipeline/*.json`")
+        }
+        LoadError::Unreadable { .. } => failure.hint("check the path"),
+    }
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::new(Exit::Usage, format!("cannot read `{}`: {error}", path.display())))
+/// Tells of names in a script that serve nothing: misspelt, most likely, and a test of failures that tests none.
+fn tell_idle(names: &[String]) {
+    for name in names {
+        // A closed stderr must not stop anything.
+        drop(writeln!(anstream::stderr(), "note: {}", one_line(name)));
+    }
 }
 
 async fn listen(models: Vec<Model>, options: Options) -> Result<Server, Failure> {

@@ -115,3 +115,27 @@ fn says_how_to_point_clients_at_it() {
     assert!(child.wait().unwrap().success());
     assert_eq!(ca_files(), 0, "its certificate is of no use any more");
 }
+
+#[test]
+fn a_script_that_is_none_ends_2_with_its_place() {
+    let check = |text: &str, want: &[&str]| {
+        let space = TestSpace::new();
+        let script = space.write("script.yaml", text);
+        let said = space.run(&format!("apply examples/hello.yaml --emulate --script {}", script.display()));
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        for part in want.iter().chain(&["hint:"]) {
+            assert!(said.stderr.contains(part), "`{part}` is not in: {}", said.stderr);
+        }
+    };
+    check("seed: 1\npipelines: { p: { duraton: 1s } }\n", &["script.yaml:2:19", "duraton"]);
+    check("artifacts: [nowhere]\n", &["nowhere"]);
+}
+
+#[test]
+fn a_misspelt_pipeline_of_a_script_is_told() {
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", "speed: 20\npipelines: { pl_helo: { outcome: failed } }\n");
+    let said = space.run(&format!("apply examples/hello.yaml --emulate --script {}", script.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("note: no step runs the pipeline `pl_helo`"), "{}", said.stderr);
+}

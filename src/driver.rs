@@ -154,7 +154,12 @@ impl Driver {
 
     async fn run(&mut self, leave: impl Future<Output = ()>) -> Result<Ending, DriveError> {
         tokio::pin!(leave);
-        let mut ticks = self.report.tick_gap().map(|gap| tokio::time::interval(gap.to_std()));
+        let mut ticks = self.report.tick_gap().map(|gap| {
+            let mut ticks = tokio::time::interval(gap.to_std());
+            // A laptop that slept redraws once, not once for every tick it missed.
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            ticks
+        });
         loop {
             let wake_at = self.follow_decisions()?;
             if self.flow.exit_code().is_some() {

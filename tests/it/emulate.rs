@@ -139,3 +139,23 @@ fn a_misspelt_pipeline_of_a_script_is_told() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stderr.contains("note: no step runs the pipeline `pl_helo`"), "{}", said.stderr);
 }
+
+#[test]
+fn a_recorded_start_lacks_the_values_of_secret_parameters() {
+    let space = TestSpace::new();
+    let definition = r#"{"name": "p", "properties": {"parameters": {"key": {"type": "SecureString"}}}}"#;
+    space.write("workspace/pipeline/p.json", definition);
+    let file = space.path("exchanges.json");
+    let words =
+        format!("--speed 100 --record {} --artifacts {}", file.display(), space.path("workspace").display());
+    let emulator = space.emulate(&words);
+    let main = format!("workspaces: {{ main: {{ endpoint: \"{}\" }} }}", emulator.endpoint());
+    let plan =
+        format!("version: 1\nname: n\n{main}\nsteps: {{ p: {{ parameters: {{ key: canary-7f3a }} }} }}\n");
+    let plan = space.write("plan.yaml", &plan);
+    let said = space.run_at(&emulator, &format!("apply {} --beat 20ms", plan.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\"key\""), "{text}");
+    assert!(!text.contains("canary-7f3a"), "{text}");
+}

@@ -196,6 +196,17 @@ impl Model {
         idle
     }
 
+    /// Returns the parameters of a start that the pipeline declares secret, as its definition spells them; nothing for
+    /// any other request.
+    pub fn secret_parameters(&self, request: &Request) -> Vec<String> {
+        let target = target(request);
+        if target.operation != Operation::CreateRun {
+            return Vec::new();
+        }
+        let Some(definition) = self.store.get(&target.name) else { return Vec::new() };
+        definition.parameters.iter().filter(|it| it.is_secure).map(|it| it.name.clone()).collect()
+    }
+
     /// Returns the workspace's name.
     pub fn workspace(&self) -> &str {
         &self.workspace.name

@@ -178,8 +178,10 @@ async fn answer(
     let now = now();
     let answer = desk.lock().answer(now, &request);
     if let Some(recorder) = &desk.recorder {
+        let secrets = desk.lock().secret_parameters(&request);
+        let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
         // A full disk must not change what the caller sees; the file is then short of exchanges.
-        let _ = recorder.lock().unwrap_or_else(PoisonError::into_inner).add(&request, &answer, now);
+        let _ = recorder.add(&request, &secrets, &answer, now);
     }
     if !answer.delay.to_std().is_zero() {
         let mut stop = desk.stop.clone();

@@ -33,11 +33,17 @@ impl Recorder {
     }
 
     /// Adds one exchange.
-    pub(super) fn add(&mut self, request: &Request, answer: &Answer, now: Timestamp) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        request: &Request,
+        secrets: &[String],
+        answer: &Answer,
+        now: Timestamp,
+    ) -> io::Result<()> {
         if request.path.starts_with("/_emulator/") {
             return Ok(());
         }
-        let exchange = serde_json::to_string_pretty(&exchange(request, answer, now))?;
+        let exchange = serde_json::to_string_pretty(&exchange(request, secrets, answer, now))?;
         self.file.seek(SeekFrom::End(-(END.len() as i64)))?;
         let comma = if std::mem::take(&mut self.is_empty) { "" } else { "," };
         write!(self.file, "{comma}\n{exchange}")?;
@@ -45,7 +51,7 @@ impl Recorder {
     }
 }
 
-fn exchange(request: &Request, answer: &Answer, now: Timestamp) -> Value {
+fn exchange(request: &Request, secrets: &[String], answer: &Answer, now: Timestamp) -> Value {
     let host = request.origin.split_once("://").map_or("", |(_, host)| host);
     let query: Map<String, Value> =
         request.query_members().into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -71,7 +77,7 @@ fn exchange(request: &Request, answer: &Answer, now: Timestamp) -> Value {
             "path": request.path,
             "query": query,
             "headers": headers,
-            "body": request_body(request),
+            "body": request_body(request, secrets),
         },
         "response": { "status": answer.status, "headers": answered, "body": response_body(answer) },
     });
@@ -82,9 +88,15 @@ fn exchange(request: &Request, answer: &Answer, now: Timestamp) -> Value {
     exchange
 }
 
-/// Returns the body as JSON. A form is a sign-in: none of it is kept.
-fn request_body(request: &Request) -> Value {
-    serde_json::from_slice(&request.body).unwrap_or(Value::Null)
+/// Returns the body as JSON, without the values of the members named `secrets`. A form is a sign-in: none of it is kept.
+fn request_body(request: &Request, secrets: &[String]) -> Value {
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    for (name, value) in body.as_object_mut().into_iter().flatten() {
+        if secrets.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+            *value = "(removed)".into();
+        }
+    }
+    body
 }
 
 fn response_body(answer: &Answer) -> Value {

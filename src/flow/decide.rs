@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
-use crate::flow::{Event, Flow, Outcome, RunId, StepError, StepRun, StepState};
+use crate::flow::{Event, Flow, Outcome, RunId, StepError, StepRun, StepState, Trust};
 use crate::plan::StepIndex;
 use crate::time::Timestamp;
 
@@ -23,7 +23,8 @@ pub enum Effect {
         /// The rendered parameters.
         parameters: Map<String, Value>,
     },
-    /// Put that on disk, then send the same start request again: the last one certainly started nothing.
+    /// Put that on disk, then send the same start request again: the last one certainly started nothing, or the service
+    /// makes one run of both.
     SendAgain {
         /// The step.
         step: StepIndex,
@@ -162,11 +163,20 @@ fn tend(
         }
         StepState::NotSent { again_at } => decision.wake(*again_at),
         StepState::Unclear { since } => {
-            let looked_until = *since + limits.start_grace;
-            if watch.not_there_at(step).is_some_and(|at| at >= looked_until) {
-                decision.facts.push(lost(flow, step, step_run, &attempt.trouble));
-            } else {
+            let is_proven = flow.trust(flow.step(step).workspace) == Trust::Proven;
+            let may_send = is_proven && attempt.refusal.is_none() && attempt.sends < policy::SENDS_MAX;
+            // Only a repeated request makes up for a short look: an end is not judged before the whole grace is over.
+            let share = if may_send { policy::PROVEN_GRACE_SHARE } else { 1.0 };
+            let looked_until = *since + limits.start_grace.scaled(share);
+            if watch.not_there_at(step).is_none_or(|at| at < looked_until) {
                 decision.want(watch, now, Effect::LookUp { step, run });
+            } else if let Some(refusal) = &attempt.refusal {
+                decision.facts.push(refused(flow, step, attempt.number, refusal));
+            } else if may_send {
+                // However late the first request lands, the service makes one run of the two.
+                decision.effects.push(Effect::SendAgain { step });
+            } else {
+                decision.facts.push(lost(flow, step, step_run, &attempt.trouble));
             }
         }
         StepState::Running => {
@@ -198,6 +208,12 @@ fn tend(
         StepState::Settling => decision.want(watch, now, Effect::ReadActivities { step, run }),
         _ => {}
     }
+}
+
+/// Returns the end of an attempt that Synapse refused after an unclear request, now that no run was found.
+fn refused(flow: &Flow, step: StepIndex, attempt: u32, refusal: &StepError) -> Event {
+    let step = flow.step(step).id.clone();
+    Event::AttemptEnded { step, attempt, outcome: Outcome::Failed, error: Some(refusal.clone()) }
 }
 
 /// Returns the end of an attempt whose run nobody can tell anything about.

@@ -184,7 +184,7 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
     },
-    /// The request may or may not have started a run.
+    /// The request, or one before it, may or may not have started a run.
     StartUnclear {
         /// The step.
         step: StepId,
@@ -192,6 +192,9 @@ pub enum Event {
         attempt: u32,
         /// What went wrong, for people.
         reason: String,
+        /// What Synapse said if it refused this request: that tells nothing of the one before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<StepError>,
     },
     /// Synapse said no; sending the request again cannot help.
     StartRefused {

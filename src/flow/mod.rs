@@ -77,12 +77,26 @@ pub struct Flow {
     steps: Vec<StepRun>,
     phases: Phases,
     runs: BTreeMap<RunId, StepIndex>,
+    /// For each workspace of the plan.
+    trust: Vec<Trust>,
     last_seq: u64,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     exit_code: Option<u8>,
     detached: bool,
     given_up: bool,
+}
+
+/// Whether a workspace takes the id we send for the id of the run (protocol 2.3, design 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// No start has told so far.
+    #[default]
+    NotProven,
+    /// A run had the id we sent: a repeated request cannot make a second run.
+    Proven,
+    /// A run had another id than the one we sent.
+    Disproven,
 }
 
 /// The steps by what can happen to them next. Derived from the states by [`Flow::set`] alone, so that a
@@ -115,6 +129,7 @@ impl Flow {
                 upstreams_left: graph.upstreams(StepIndex(step)).count(),
             })
             .collect();
+        let trust = vec![Trust::default(); plan.workspaces.len()];
         let mut flow = Self {
             header,
             ids: plan.index(),
@@ -123,6 +138,7 @@ impl Flow {
             steps,
             phases: Phases::default(),
             runs: BTreeMap::new(),
+            trust,
             last_seq: 0,
             started_at: None,
             ended_at: None,
@@ -197,6 +213,11 @@ impl Flow {
     /// Returns the step that this run is running for.
     pub fn running_step_of(&self, run: RunId) -> Option<StepIndex> {
         self.runs.get(&run).copied()
+    }
+
+    /// Returns what the starts of this flow have told of a workspace of the plan.
+    pub fn trust(&self, workspace: usize) -> Trust {
+        self.trust[workspace]
     }
 
     /// Returns the number of the newest event.
@@ -348,9 +369,10 @@ impl Flow {
         let cancel = run
             .last_attempt()
             .map_or((false, false), |newest| (newest.cancel.is_some(), newest.cancel_accepted));
+        let is_refused = run.last_attempt().is_some_and(|newest| newest.refusal.is_some());
         let next = match (state, &recorded.event) {
             (Ready | Retrying { .. }, Event::StartIntended { .. })
-            | (NotSent { .. }, Event::StartResent { .. }) => Starting,
+            | (NotSent { .. } | StepState::Unclear { .. }, Event::StartResent { .. }) => Starting,
             (Starting, Event::StartNotSent { again_at, .. }) => NotSent { again_at: *again_at },
             (Starting, Event::StartUnclear { .. }) => StepState::Unclear { since: at },
             (Starting, Event::StartRefused { .. }) => {
@@ -364,8 +386,14 @@ impl Flow {
             (Settling, Event::AttemptEnded { outcome, .. }) if *outcome != Outcome::Unknown => {
                 AttemptOver { outcome: *outcome, retryable: true }
             }
-            (Running | StepState::Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Unknown, .. }) => {
-                StepState::Unknown
+            (
+                Running | Starting | StepState::Unclear { .. },
+                Event::AttemptEnded { outcome: Outcome::Unknown, .. },
+            ) => StepState::Unknown,
+            (StepState::Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Failed, .. })
+                if is_refused =>
+            {
+                AttemptOver { outcome: Outcome::Failed, retryable: false }
             }
             (AttemptOver { .. }, Event::RetryScheduled { at, .. }) => Retrying { at: *at },
             (AttemptOver { .. } | Barred { .. } | Ready, Event::StepEnded { outcome, .. }) => {
@@ -373,6 +401,7 @@ impl Flow {
             }
             (state, _) => return Err(format!("the step is {state:?}")),
         };
+        self.note_trust(step, &recorded.event);
         self.note_attempt(step, recorded);
         if let Event::StepEnded { reason, .. } = &recorded.event {
             self.steps[step.0].reason.clone_from(reason);
@@ -385,6 +414,17 @@ impl Flow {
         Ok(())
     }
 
+    /// Keeps what a started run says about whether its workspace takes our ids for its runs.
+    fn note_trust(&mut self, step: StepIndex, event: &Event) {
+        let Event::RunStarted { run, .. } = event else { return };
+        let Some(sent) = self.run(step).last_attempt().map(|attempt| attempt.run) else { return };
+        let trust = &mut self.trust[self.plan.steps[step.0].workspace];
+        *trust = match (*trust, sent == *run) {
+            (Trust::Disproven, _) | (_, false) => Trust::Disproven,
+            (_, true) => Trust::Proven,
+        };
+    }
+
     /// Keeps what an event says about the attempt itself.
     fn note_attempt(&mut self, step: StepIndex, recorded: &Recorded) {
         let attempts = &mut self.steps[step.0].attempts;
@@ -394,8 +434,11 @@ impl Flow {
         }
         let Some(attempt) = attempts.last_mut() else { return };
         match &recorded.event {
-            Event::StartNotSent { reason, .. } | Event::StartUnclear { reason, .. } => {
+            Event::StartNotSent { reason, .. } => attempt.trouble.clone_from(reason),
+            Event::StartUnclear { reason, refusal, .. } => {
                 attempt.trouble.clone_from(reason);
+                attempt.was_unclear = true;
+                attempt.refusal.clone_from(refusal);
             }
             Event::StartResent { .. } => attempt.sends += 1,
             Event::StartRefused { error, .. } => {

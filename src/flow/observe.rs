@@ -21,6 +21,17 @@ pub fn start_answered(
     let sent = flow.run(step).last_attempt().expect("a starting step has an attempt");
     let (step, attempt) = (flow.step(step).id.clone(), sent.number);
     match answer {
+        StartOutcome::Started(run) if sent.was_unclear && run != sent.run => {
+            let message = format!(
+                "two runs may exist: {} was sent first and answered unclearly, then the service answered with {run}",
+                sent.run
+            );
+            let error = Some(StepError { code: String::new(), message, activity: None });
+            Event::AttemptEnded { step, attempt, outcome: Outcome::Unknown, error }
+        }
+        StartOutcome::Refused(error) if sent.was_unclear => {
+            Event::StartUnclear { step, attempt, reason: error.message.clone(), refusal: Some(error) }
+        }
         StartOutcome::Started(run) => Event::RunStarted { step, attempt, run, adopted: false },
         StartOutcome::Refused(error) => Event::StartRefused { step, attempt, error },
         StartOutcome::NotSent { reason, after } => {
@@ -28,7 +39,7 @@ pub fn start_answered(
             let again_at = now + policy::pause(limits, salt, sent.sends, after);
             Event::StartNotSent { step, attempt, reason, again_at }
         }
-        StartOutcome::Unclear { reason } => Event::StartUnclear { step, attempt, reason },
+        StartOutcome::Unclear { reason } => Event::StartUnclear { step, attempt, reason, refusal: None },
     }
 }
 

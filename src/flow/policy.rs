@@ -26,6 +26,12 @@ const QUESTION_PAUSE_MAX: Delay = Delay::from_secs(60);
 /// The longest pause the service may ask for before we ask again all the same.
 const REQUESTED_PAUSE_MAX: Delay = Delay::from_secs(3600);
 
+/// How often the request of one attempt may leave after unclear answers (design 6).
+pub const SENDS_MAX: u32 = 5;
+
+/// How much shorter an unclear start is looked for where a repeated request cannot make a second run (design 6).
+pub const PROVEN_GRACE_SHARE: f64 = 0.25;
+
 /// How often the activities of an ended run are asked for before its own status must do.
 pub const ACTIVITY_READS_MAX: u32 = 5;
 

@@ -69,6 +69,10 @@ pub struct Attempt {
     pub intended_at: Timestamp,
     /// How many requests have left or may have left.
     pub sends: u32,
+    /// Whether one of them may have started a run although its answer did not say so.
+    pub was_unclear: bool,
+    /// What Synapse said to the last of them, if it said no after an unclear one.
+    pub refusal: Option<StepError>,
     /// Why the last request started nothing or is unclear, for people.
     pub trouble: String,
     /// When the run was known to exist.
@@ -140,6 +144,8 @@ impl Attempt {
             parameters,
             intended_at: at,
             sends: 1,
+            was_unclear: false,
+            refusal: None,
             trouble: String::new(),
             started_at: None,
             adopted: false,

@@ -166,16 +166,16 @@ impl Watch {
         }
     }
 
-    /// Follows an event that the flow has taken in: what was asked about a run says nothing of the next attempt's.
+    /// Follows an event that the flow has taken in: what was asked about a run says nothing of the next attempt's, and
+    /// that it was not there nothing of one that has just been sent for again or found.
     pub fn follow(&mut self, flow: &Flow, event: &Event) {
-        let (Event::AttemptEnded { step, .. }
-        | Event::StartRefused { step, .. }
-        | Event::StepEnded { step, .. }) = event
-        else {
-            return;
-        };
-        if let Some(step) = flow.index(step) {
-            self.forget(step);
+        let Some(step) = event.step().and_then(|id| flow.index(id)) else { return };
+        match event {
+            Event::StartResent { .. } | Event::RunStarted { .. } => drop(self.not_there.remove(&step)),
+            Event::AttemptEnded { .. } | Event::StartRefused { .. } | Event::StepEnded { .. } => {
+                self.forget(step);
+            }
+            _ => {}
         }
     }
 

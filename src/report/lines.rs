@@ -122,6 +122,7 @@ mod tests {
             step: StepId::new("curate"),
             attempt: 1,
             reason: "502 Bad Gateway\n\x1b[2Jhello".to_owned(),
+            refusal: None,
         });
         let run = sample.flow.run(sample.index("curate")).last_attempt().expect("it has begun").run;
         sample.wait(5).record(Event::RunStarted {

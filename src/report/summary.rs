@@ -403,6 +403,7 @@ mod tests {
             step: StepId::new("copy"),
             attempt: 1,
             reason: "the connection was cut".to_owned(),
+            refusal: None,
         });
         sample.start("lost").record(Event::AttemptEnded {
             step: StepId::new("lost"),
@@ -441,6 +442,7 @@ mod tests {
             step: StepId::new("lost"),
             attempt: 1,
             reason: "the connection was cut".to_owned(),
+            refusal: None,
         });
         sample.wait(120).record(Event::AttemptEnded {
             step: StepId::new("lost"),

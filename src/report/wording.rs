@@ -55,6 +55,11 @@ pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
             let text = format!("the start may have arrived ({}); looking for run {sought}", one_line(reason));
             ("unclear", Tone::Warn, text)
         }
+        Event::StartResent { .. } if run.last_attempt().is_some_and(|attempt| attempt.was_unclear) => (
+            "sent again",
+            Tone::Warn,
+            "the run was not found; the start is sent again with the same id".to_owned(),
+        ),
         Event::RunChanged { status: RunStatus::Canceling, .. }
             if run.last_attempt().is_some_and(|attempt| attempt.cancel.is_none()) =>
         {

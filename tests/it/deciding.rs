@@ -307,7 +307,7 @@ fn a_request_that_starts_nothing_rests_longer_each_time() {
 }
 
 #[test]
-fn an_unclear_start_is_looked_up_and_never_sent_again() {
+fn an_unclear_start_on_unproven_ground_is_looked_up_and_never_sent_again() {
     let mut play = one();
     let run = play.intend(0);
     play.answer(0, unclear());

@@ -153,7 +153,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
         ('i', Event::StartIntended { step: id(), attempt: next, run, parameters: serde_json::Map::new() }),
         ('n', Event::StartNotSent { step: id(), attempt: newest, reason: reason(), again_at: DAWN }),
         ('s', Event::StartResent { step: id(), attempt: newest }),
-        ('u', Event::StartUnclear { step: id(), attempt: newest, reason: reason() }),
+        ('u', Event::StartUnclear { step: id(), attempt: newest, reason: reason(), refusal: None }),
         ('x', Event::StartRefused { step: id(), attempt: newest, error: StepError::default() }),
         ('R', Event::RunStarted { step: id(), attempt: newest, run, adopted: false }),
         ('C', Event::RunChanged { step: id(), attempt: newest, status: RunStatus::Queued }),
@@ -205,9 +205,9 @@ fn only_these_events_fit_and_others_leave_no_trace() {
     waiting:
     ready: iS
     barred: S
-    starting: nuxR
+    starting: nuxRU
     not_sent: s
-    unclear: RU
+    unclear: sRU
     running: CcEU
     cancelling: CkEU
     settling: A

@@ -56,7 +56,12 @@ fn one_of_each() -> Vec<Event> {
             again_at: at(5),
         },
         Event::StartResent { step: step(), attempt: 1 },
-        Event::StartUnclear { step: step(), attempt: 1, reason: "no answer within 60s".to_owned() },
+        Event::StartUnclear {
+            step: step(),
+            attempt: 1,
+            reason: "no answer within 60s".to_owned(),
+            refusal: None,
+        },
         Event::StartRefused { step: step(), attempt: 1, error: error() },
         Event::RunStarted { step: step(), attempt: 1, run, adopted: false },
         changed(1),

@@ -23,6 +23,7 @@ mod sign_in;
 mod simulation;
 mod source_text;
 mod space;
+mod starting;
 mod tidy;
 mod validate;
 mod watching;

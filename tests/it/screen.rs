@@ -308,7 +308,7 @@ fn busy(screen: &Screen, colour: bool) -> Show {
     show.status(2, RunStatus::Queued);
     show.intend(3);
     let reason = "502 Bad Gateway\x1b[2J".to_owned();
-    show.record(Event::StartUnclear { step: show.id(3), attempt: 1, reason });
+    show.record(Event::StartUnclear { step: show.id(3), attempt: 1, reason, refusal: None });
     show.wait(65_000);
     show.intend(4);
     let (reason, again_at) = ("429 Too Many Requests".to_owned(), show.now + Delay::from_secs(5));

@@ -35,6 +35,8 @@ fn plan() -> Plan {
         retry: Retry::default(),
         allow_failure: false,
         tags: Vec::new(),
+        if_running: synflow::plan::IfRunning::Start,
+        on_timeout: synflow::plan::OnTimeout::Cancel,
     };
     let workspace = Workspace {
         key: "main".to_owned(),
@@ -71,6 +73,7 @@ fn header() -> FlowHeader {
         emulated: true,
         max_parallel: EVENTS,
         seed: 7,
+        trust: BTreeMap::new(),
     }
 }
 
@@ -79,7 +82,7 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
     let step = || id(number);
     let run = RunId(uuid::Uuid::from_u128(number as u128 + 1));
     [
-        Event::StartIntended { step: step(), attempt: 1, run, parameters: Map::new() },
+        Event::StartIntended { step: step(), attempt: 1, run, parameters: Map::new(), recovery: None },
         Event::RunStarted { step: step(), attempt: 1, run, adopted: false },
         Event::RunEnded {
             step: step(),
@@ -89,7 +92,13 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
             run_start: Some(DAWN),
             run_end: Some(DAWN),
         },
-        Event::AttemptEnded { step: step(), attempt: 1, outcome: Outcome::Succeeded, error: None },
+        Event::AttemptEnded {
+            step: step(),
+            attempt: 1,
+            outcome: Outcome::Succeeded,
+            error: None,
+            restart: None,
+        },
         Event::StepEnded { step: step(), outcome: Outcome::Succeeded, reason: String::new() },
     ]
 }

@@ -42,6 +42,8 @@ fn layered() -> Plan {
             retry: Retry::default(),
             allow_failure: false,
             tags: Vec::new(),
+            if_running: synflow::plan::IfRunning::Start,
+            on_timeout: synflow::plan::OnTimeout::Cancel,
         }
     };
     let workspace = Workspace {
@@ -74,6 +76,7 @@ fn flow(plan: &Arc<Plan>, graph: &Arc<PlanGraph>) -> Flow {
         emulated: true,
         max_parallel: plan.max_parallel,
         seed: 7,
+        trust: BTreeMap::new(),
     };
     Flow::new(header, Arc::clone(plan), Arc::clone(graph))
 }
@@ -95,11 +98,15 @@ fn play(flow: &mut Flow) -> u64 {
             continue;
         }
         for effect in decision.effects {
-            if let Effect::Start { step, attempt, parameters } = effect {
+            if let Effect::Start { step, attempt, parameters, recovery: None } = effect {
                 runs += 1;
                 let run = RunId(uuid::Uuid::from_u128(runs));
                 let id = flow.step(step).id.clone();
-                record(flow, now, Event::StartIntended { step: id.clone(), attempt, run, parameters });
+                record(
+                    flow,
+                    now,
+                    Event::StartIntended { step: id.clone(), attempt, run, parameters, recovery: None },
+                );
                 record(flow, now, Event::RunStarted { step: id, attempt, run, adopted: false });
             } else if let Some(chore) = effect.chore() {
                 watch.answered(chore, &limits, now);

@@ -192,6 +192,7 @@ fn header(
         emulated: args.emulate,
         max_parallel,
         seed,
+        trust: std::collections::BTreeMap::new(),
     })
 }
 

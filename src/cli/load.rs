@@ -5,8 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::driver::now;
@@ -72,18 +70,9 @@ pub(super) fn flow(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, F
         Failure::new(Exit::Journal, format!("cannot bring flow `{}` back from the journal", header.id))
             .because(why)
     };
-    let given = Given {
-        inputs: header.inputs.iter().map(|(name, value)| (name.clone(), as_text(value))).collect(),
-        env: header.env.clone(),
-        now: header.created_at,
-        inputs_required: true,
-    };
-    let (plan, graph, _) = linked(header.plan_text.as_bytes(), &given).map_err(|problems| {
-        let first = problems.first().map_or_else(String::new, |problem| problem.message.clone());
-        damaged(format!("its plan does not load: {first}"))
-    })?;
     let events = journal.events(&header.id)?;
-    let mut flow = Flow::new(header.clone(), Arc::new(plan), Arc::new(graph));
+    let mut flow =
+        Flow::from_header(header.clone()).map_err(|why| damaged(format!("its plan does not load: {why}")))?;
     for recorded in &events {
         flow.apply(recorded).map_err(|error| damaged(error.to_string()))?;
     }
@@ -96,12 +85,4 @@ fn linked(text: &[u8], given: &Given) -> Result<Linked, Vec<Diagnostic>> {
     let loaded = plan::load(text, given)?;
     let graph = PlanGraph::link(&loaded.plan)?;
     Ok((loaded.plan, graph, loaded.notes))
-}
-
-/// Writes an input's value as the command line would give it.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -1,7 +1,10 @@
 //! How an event changes a flow: the only place where a step changes state, live and in replay alike.
 
-use crate::flow::{Attempt, Event, Flow, Outcome, Recorded, StepState, Trust, edge};
-use crate::plan::StepIndex;
+use crate::flow::event::{Event, Outcome, Recorded, Resolution, Trust};
+use crate::flow::step::{Attempt, Origin, StepState};
+use crate::flow::{Flow, edge};
+use crate::plan::{OnTimeout, StepIndex};
+use crate::time::Timestamp;
 
 /// An event that cannot follow what came before it: our bug or a damaged journal.
 #[derive(Debug, thiserror::Error)]
@@ -38,28 +41,35 @@ impl Flow {
     }
 
     fn apply_to_flow(&mut self, recorded: &Recorded) -> Result<(), String> {
-        match recorded.event {
+        match &recorded.event {
             _ if self.given_up => return Err("the flow was given up".to_owned()),
+            Event::Resumed { redo, trust } => return self.resume(redo, trust, recorded.at),
+            Event::PlanChanged { .. } => return self.change_plan(&recorded.event),
+            // The last step may have ended while the process was about to leave.
             Event::Detached => self.detached = true,
-            Event::GivenUp if self.exit_code.is_none() => self.given_up = true,
-            Event::FlowEnded { exit_code } if self.is_settled() && self.exit_code.is_none() => {
-                self.exit_code = Some(exit_code);
+            _ if self.exit_code.is_some() => return Err("the flow has ended".to_owned()),
+            Event::GivenUp => self.given_up = true,
+            Event::CancelRequested => {
+                self.cancelling = true;
+                for step in (0..self.steps.len()).map(StepIndex) {
+                    self.ask_for_end(step, "the flow was cancelled", recorded.at);
+                }
+            }
+            Event::FlowEnded { exit_code } if self.is_settled() => {
+                self.exit_code = Some(*exit_code);
                 self.ended_at = Some(recorded.at);
             }
-            _ if self.is_settled() => return Err("the flow has ended".to_owned()),
             _ => return Err("steps are still open".to_owned()),
         }
         Ok(())
     }
 
     fn apply_to_step(&mut self, step: StepIndex, recorded: &Recorded) -> Result<(), String> {
-        use StepState::{AttemptOver, Barred, Ended, NotSent, Ready, Retrying, Running, Settling, Starting};
-        let at = recorded.at;
-        let run = &self.steps[step.0];
-        let state = &run.state;
-        let newest = run.attempts.last().map_or(0, |attempt| attempt.number);
+        let newest = self.steps[step.0].attempts.last().map_or(0, |attempt| attempt.number);
         let expected = match recorded.event {
-            Event::StartIntended { .. } | Event::RetryScheduled { .. } => newest + 1,
+            Event::StartIntended { .. } | Event::RunAttached { .. } | Event::RetryScheduled { .. } => {
+                newest + 1
+            }
             _ => newest,
         };
         if let Some(number) = recorded.event.attempt()
@@ -67,92 +77,164 @@ impl Flow {
         {
             return Err(format!("attempt {expected} was due"));
         }
-        let cancel = run
-            .last_attempt()
-            .map_or((false, false), |newest| (newest.cancel.is_some(), newest.cancel_accepted));
-        let is_refused = run.last_attempt().is_some_and(|newest| newest.refusal.is_some());
-        let next = match (state, &recorded.event) {
-            (Ready | Retrying { .. }, Event::StartIntended { .. })
-            | (NotSent { .. } | StepState::Unclear { .. }, Event::StartResent { .. }) => Starting,
-            (Starting, Event::StartNotSent { again_at, .. }) => NotSent { again_at: *again_at },
-            (Starting, Event::StartUnclear { .. }) => StepState::Unclear { since: at },
-            (Starting, Event::StartRefused { .. }) => {
-                AttemptOver { outcome: Outcome::Failed, retryable: false }
+        if let Event::StepCancelRequested { .. } = recorded.event {
+            if matches!(self.steps[step.0].state, StepState::Ended { .. }) {
+                return Err("the step has ended".to_owned());
             }
-            (Starting | StepState::Unclear { .. }, Event::RunStarted { .. }) => Running,
-            (Running, Event::RunChanged { status, .. }) if !status.is_terminal() => Running,
-            (Running, Event::CancelIntended { .. }) if cancel == (false, false) => Running,
-            (Running, Event::CancelAccepted { .. }) if cancel == (true, false) => Running,
-            (Running, Event::RunEnded { status, .. }) if status.is_terminal() => Settling,
-            (Settling, Event::AttemptEnded { outcome, .. }) if *outcome != Outcome::Unknown => {
-                AttemptOver { outcome: *outcome, retryable: true }
-            }
-            (
-                Running | Starting | StepState::Unclear { .. },
-                Event::AttemptEnded { outcome: Outcome::Unknown, .. },
-            ) => StepState::Unknown,
-            (StepState::Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Failed, .. })
-                if is_refused =>
-            {
-                AttemptOver { outcome: Outcome::Failed, retryable: false }
-            }
-            (AttemptOver { .. }, Event::RetryScheduled { at, .. }) => Retrying { at: *at },
-            (AttemptOver { .. } | Barred { .. } | Ready, Event::StepEnded { outcome, .. }) => {
-                Ended { outcome: *outcome }
-            }
-            (state, _) => return Err(format!("the step is {state:?}")),
-        };
+            self.ask_for_end(step, "it was cancelled", recorded.at);
+            return Ok(());
+        }
+        let next = self.next_state(step, recorded)?;
         self.note_trust(step, &recorded.event);
         self.note_attempt(step, recorded);
-        if let Event::StepEnded { reason, .. } = &recorded.event {
-            self.steps[step.0].reason.clone_from(reason);
-            self.steps[step.0].ended_at = Some(at);
-        }
-        self.set(step, next);
-        if matches!(self.steps[step.0].state, Ended { .. }) {
-            self.release_downstreams(step);
+        match (&next, &recorded.event) {
+            (StepState::Ended { .. }, _) if self.steps[step.0].stale => self.begin_anew(step),
+            (StepState::Ended { .. }, Event::StepEnded { reason, .. }) => {
+                self.steps[step.0].reason.clone_from(reason);
+                self.steps[step.0].ended_at = Some(recorded.at);
+                self.set(step, next);
+                self.release_downstreams(step);
+                self.release_held(step);
+            }
+            (_, Event::Resolved { resolution: Resolution::NotStarted, .. }) => self.begin_anew(step),
+            _ => self.set(step, next),
         }
         Ok(())
     }
 
-    /// Keeps what a started run says about whether its workspace takes our ids for its runs.
-    fn note_trust(&mut self, step: StepIndex, event: &Event) {
-        let Event::RunStarted { run, .. } = event else { return };
-        let Some(sent) = self.run(step).last_attempt().map(|attempt| attempt.run) else { return };
-        let trust = &mut self.trust[self.plan.steps[step.0].workspace];
-        *trust = match (*trust, sent == *run) {
-            (Trust::Disproven, _) | (_, false) => Trust::Disproven,
-            (_, true) => Trust::Proven,
+    /// Returns the state that an event leads to. The one list of what may follow what.
+    fn next_state(&self, step: StepIndex, recorded: &Recorded) -> Result<StepState, String> {
+        use StepState::{
+            AttemptOver, Barred, Ended, NotSent, Ready, Retrying, Running, Settling, Starting, Unclear,
+            Unknown,
         };
+        let run = &self.steps[step.0];
+        let attempt = run.last_attempt();
+        let over = |outcome: Outcome, retryable: bool| AttemptOver { outcome, retryable };
+        let cancel =
+            attempt.map_or((false, false), |newest| (newest.cancel.is_some(), newest.cancel_accepted));
+        let is_refused = attempt.is_some_and(|newest| newest.refusal.is_some());
+        let is_attached = attempt.is_some_and(|newest| newest.origin == Origin::Others);
+        let may_leave = is_attached || self.plan.steps[step.0].on_timeout == OnTimeout::Detach;
+        Ok(match (&run.state, &recorded.event) {
+            (Ready | Retrying { .. }, Event::StartIntended { .. })
+            | (NotSent { .. } | Unclear { .. }, Event::StartResent { .. }) => Starting,
+            (Ready | Retrying { .. }, Event::RunAttached { .. })
+            | (Starting | Unclear { .. }, Event::RunStarted { .. }) => Running,
+            (Starting, Event::StartNotSent { again_at, .. }) => NotSent { again_at: *again_at },
+            (Starting, Event::StartUnclear { .. }) => Unclear { since: recorded.at },
+            // The service may refuse a recovery and yet take the pipeline whole.
+            (Starting, Event::StartRefused { .. }) => {
+                over(Outcome::Failed, attempt.is_some_and(|newest| newest.recovery.is_some()))
+            }
+            (Running, Event::RunChanged { status, .. }) if !status.is_terminal() => Running,
+            (Running, Event::CancelIntended { .. }) if cancel == (false, false) && !is_attached => Running,
+            (Running, Event::CancelAccepted { .. }) if cancel == (true, false) => Running,
+            (Running, Event::RunEnded { status, .. }) if status.is_terminal() => Settling,
+            (Running, Event::AttemptEnded { outcome: Outcome::TimedOut, .. }) if may_leave && !cancel.0 => {
+                over(Outcome::TimedOut, false)
+            }
+            (Running, Event::AttemptEnded { outcome: Outcome::Cancelled, .. }) if is_attached => {
+                over(Outcome::Cancelled, false)
+            }
+            (Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Cancelled, .. }) if run.cancel_asked => {
+                over(Outcome::Cancelled, false)
+            }
+            (Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Failed, .. }) if is_refused => {
+                over(Outcome::Failed, false)
+            }
+            (Settling, Event::AttemptEnded { outcome, .. }) if *outcome != Outcome::Unknown => {
+                over(*outcome, true)
+            }
+            // Journals of format 1 end an attempt like that as soon as two runs may exist, while `Starting`.
+            (Running | Starting | Unclear { .. }, Event::AttemptEnded { outcome: Outcome::Unknown, .. }) => {
+                Unknown
+            }
+            (Unknown, Event::Resolved { resolution, .. }) => match resolution {
+                Resolution::Run { run } if self.is_claimed_beside(*run, step) => {
+                    return Err(format!("run {run} belongs to another attempt"));
+                }
+                Resolution::Run { .. } => Running,
+                Resolution::NotStarted => Ready,
+                Resolution::GiveUp => over(Outcome::Failed, false),
+            },
+            (AttemptOver { .. }, Event::RetryScheduled { at, .. }) => Retrying { at: *at },
+            (
+                AttemptOver { .. } | Barred { .. } | Ready | Retrying { .. },
+                Event::StepEnded { outcome, .. },
+            ) => Ended { outcome: *outcome },
+            (state, _) => return Err(format!("the step is {state:?}")),
+        })
+    }
+
+    /// Keeps what an answer says about whether its workspace takes our ids for its runs. A run that was found by its
+    /// parameters says nothing: it may be somebody else's.
+    fn note_trust(&mut self, step: StepIndex, event: &Event) {
+        let Some(sent) = self.run(step).last_attempt().map(|attempt| attempt.run) else { return };
+        let shown = match event {
+            Event::RunStarted { run, .. } if *run == sent => Trust::Proven,
+            Event::RunStarted { adopted: false, .. } | Event::StartUnclear { other: Some(_), .. } => {
+                Trust::Disproven
+            }
+            _ => return,
+        };
+        let trust = &mut self.trust[self.plan.steps[step.0].workspace];
+        *trust = trust.and(shown);
     }
 
     /// Keeps what an event says about the attempt itself.
     fn note_attempt(&mut self, step: StepIndex, recorded: &Recorded) {
+        let at = recorded.at;
         let attempts = &mut self.steps[step.0].attempts;
-        if let Event::StartIntended { attempt, run, parameters, .. } = &recorded.event {
-            attempts.push(Attempt::intended(*attempt, *run, parameters.clone(), recorded.at));
-            return;
+        match &recorded.event {
+            Event::StartIntended { attempt, run, parameters, recovery, .. } => {
+                let made = Attempt::intended(*attempt, *run, parameters.clone(), at);
+                attempts.push(Attempt { recovery: recovery.clone(), ..made });
+                self.claimed.insert(*run, step);
+                return;
+            }
+            Event::RunAttached { attempt, run, parameters, .. } => {
+                let made = Attempt::intended(*attempt, *run, parameters.clone(), at);
+                attempts.push(Attempt {
+                    sends: 0,
+                    origin: Origin::Others,
+                    started_at: Some(at),
+                    timeout_from: Some(at),
+                    ..made
+                });
+                self.claimed.insert(*run, step);
+                return;
+            }
+            _ => {}
         }
         let Some(attempt) = attempts.last_mut() else { return };
         match &recorded.event {
             Event::StartNotSent { reason, .. } => attempt.trouble.clone_from(reason),
-            Event::StartUnclear { reason, refusal, .. } => {
+            Event::StartUnclear { reason, refusal, other, .. } => {
                 attempt.trouble.clone_from(reason);
                 attempt.was_unclear = true;
                 attempt.refusal.clone_from(refusal);
+                attempt.other = *other;
+                self.claimed.extend(other.map(|other| (other, step)));
             }
-            Event::StartResent { .. } => attempt.sends += 1,
+            Event::StartResent { .. } => {
+                attempt.sends += 1;
+                attempt.last_sent_at = at;
+            }
             Event::StartRefused { error, .. } => {
                 attempt.outcome = Some(Outcome::Failed);
                 attempt.error = Some(error.clone());
-                attempt.ended_at = Some(recorded.at);
+                attempt.ended_at = Some(at);
             }
             Event::RunStarted { run, adopted, .. } => {
-                attempt.run = *run;
-                attempt.adopted = *adopted;
-                attempt.started_at = Some(recorded.at);
-                attempt.trouble.clear();
+                attempt.begin_run(*run, if *adopted { Origin::Found } else { Origin::Answered }, at);
+                self.claimed.insert(*run, step);
             }
+            Event::Resolved { resolution: Resolution::Run { run }, .. } => {
+                attempt.begin_run(*run, Origin::Found, at);
+                self.claimed.insert(*run, step);
+            }
+            Event::Resolved { resolution: Resolution::GiveUp, .. } => attempt.outcome = Some(Outcome::Failed),
             Event::RunChanged { status, .. } => attempt.status = Some(status.clone()),
             Event::CancelIntended { reason, .. } => attempt.cancel = Some(*reason),
             Event::CancelAccepted { .. } => attempt.cancel_accepted = true,
@@ -162,12 +244,44 @@ impl Flow {
                 attempt.run_start = *run_start;
                 attempt.run_end = *run_end;
             }
-            Event::AttemptEnded { outcome, error, .. } => {
+            Event::AttemptEnded { outcome, error, restart, .. } => {
+                // Of an end that the service has not told, the run knows nothing: it goes on.
+                let is_left = attempt.started_at.is_some()
+                    && attempt.status.as_ref().is_none_or(|word| !word.is_terminal());
+                attempt.left_running = is_left && *outcome == Outcome::TimedOut;
                 attempt.outcome = Some(*outcome);
                 attempt.error.clone_from(error);
-                attempt.ended_at = Some(recorded.at);
+                attempt.restart.clone_from(restart);
+                attempt.ended_at = Some(at);
             }
             _ => {}
+        }
+    }
+
+    /// Ends what a person no longer wants, as far as nothing of it is under way; the rest is cancelled where it runs.
+    fn ask_for_end(&mut self, step: StepIndex, reason: &str, at: Timestamp) {
+        let run = &mut self.steps[step.0];
+        let next = match &run.state {
+            StepState::Ended { .. } => return,
+            StepState::Waiting | StepState::Ready | StepState::Retrying { .. } | StepState::Barred { .. } => {
+                Some(StepState::Barred { outcome: Outcome::Cancelled, reason: reason.to_owned() })
+            }
+            StepState::NotSent { .. } => match run.attempts.last_mut() {
+                // An earlier request of the same attempt may still land.
+                Some(attempt) if attempt.was_unclear => Some(StepState::Unclear { since: at }),
+                Some(attempt) => {
+                    attempt.outcome = Some(Outcome::Cancelled);
+                    attempt.ended_at = Some(at);
+                    Some(StepState::AttemptOver { outcome: Outcome::Cancelled, retryable: false })
+                }
+                None => None,
+            },
+            _ => None,
+        };
+        run.cancel_asked = true;
+        run.stale = false;
+        if let Some(next) = next {
+            self.set(step, next);
         }
     }
 
@@ -191,12 +305,28 @@ impl Flow {
     fn release_downstreams(&mut self, step: StepIndex) {
         let downstreams: Vec<StepIndex> = self.graph.downstreams(step).collect();
         for downstream in downstreams {
-            let run = &mut self.steps[downstream.0];
-            run.upstreams_left -= 1;
-            if run.upstreams_left == 0 {
-                let verdict = self.judge(downstream);
-                self.set(downstream, verdict);
-            }
+            self.release(downstream);
+        }
+    }
+
+    /// Lets go of the steps above that had to wait until this one, begun before a resume, was over.
+    pub(super) fn release_held(&mut self, step: StepIndex) {
+        for upstream in self.held.remove(&step).unwrap_or_default() {
+            self.release(upstream);
+        }
+    }
+
+    fn release(&mut self, step: StepIndex) {
+        self.steps[step.0].waits_for -= 1;
+        self.judge_if_free(step);
+    }
+
+    /// Judges a step that waits for nothing any more.
+    pub(super) fn judge_if_free(&mut self, step: StepIndex) {
+        let run = &self.steps[step.0];
+        if run.waits_for == 0 && run.state == StepState::Waiting {
+            let verdict = self.judge(step);
+            self.set(step, verdict);
         }
     }
 
@@ -205,9 +335,13 @@ impl Flow {
         let mut unmet = Vec::new();
         let mut reasons = Vec::new();
         for edge in &self.step(step).depends_on {
-            let upstream = self.step(edge.upstream);
-            let outcome = self.run(edge.upstream).outcome().expect("every upstream has ended");
-            if !edge::is_met(&edge.rule, outcome, upstream.allow_failure) {
+            let (upstream, run) = (self.step(edge.upstream), self.run(edge.upstream));
+            let outcome = run.outcome().expect("every upstream has ended");
+            // Nobody knows how a run will end that was left running: nothing follows from it (design 3, rule 7).
+            if run.is_left_running() {
+                unmet.push(outcome);
+                reasons.push(format!("the run of `{}` was left running", upstream.id));
+            } else if !edge::is_met(&edge.rule, outcome, upstream.allow_failure) {
                 unmet.push(outcome);
                 reasons.push(format!("`{}` ended {}", upstream.id, outcome.word()));
             }

@@ -17,6 +17,11 @@ pub fn is_met(rule: &EdgeRule, outcome: Outcome, allow_failure: bool) -> bool {
     }
 }
 
+/// Says whether an upstream that succeeds meets an edge.
+pub fn is_met_by_success(rule: &EdgeRule) -> bool {
+    is_met(rule, Outcome::Succeeded, false)
+}
+
 /// Returns how a step ends whose unmet edges have upstreams that ended in these ways.
 ///
 /// An unused failure branch on a good night is not needed; all else is blocked.

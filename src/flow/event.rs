@@ -3,6 +3,7 @@
 //! This is a file format. A change that an older synflow could misread needs a new journal format
 //! (`docs/journal.md`). Facts only: a wish is an [`super::decide::Effect`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -149,6 +150,64 @@ pub struct StepError {
 pub enum CancelReason {
     /// The step's `timeout` has passed.
     TimedOut,
+    /// A person asked for it.
+    Asked,
+}
+
+/// Whether a workspace takes the id we send for the id of the run (protocol 2.3, design 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// No start has told so far.
+    #[default]
+    NotProven,
+    /// A run had the id we sent: a repeated request cannot make a second run.
+    Proven,
+    /// A run had another id than the one we sent.
+    Disproven,
+}
+
+impl Trust {
+    /// Returns what both together tell: a workspace that once chose its own id is not trusted again.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Disproven, _) | (_, Self::Disproven) => Self::Disproven,
+            (Self::Proven, _) | (_, Self::Proven) => Self::Proven,
+            (Self::NotProven, Self::NotProven) => Self::NotProven,
+        }
+    }
+}
+
+/// How the next attempt may take up a failed run (design 3, rule 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    /// At its only failed activity.
+    From {
+        /// The activity.
+        activity: String,
+    },
+    /// Not at all: the pipeline runs whole.
+    Whole {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// A person's answer to an attempt that nobody knows the end of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Resolution {
+    /// This is its run.
+    Run {
+        /// The run.
+        run: RunId,
+    },
+    /// It never started one.
+    NotStarted,
+    /// Whatever came of it, the step has failed.
+    GiveUp,
 }
 
 /// Something that has happened. `attempt` counts from 1 for each step.
@@ -162,6 +221,20 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
         /// The id we chose for the run.
+        run: RunId,
+        /// The rendered parameters.
+        parameters: Map<String, Value>,
+        /// The failed run that this one takes up, if it does not run whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovery: Option<Recovery>,
+    },
+    /// A run of somebody else's with equal parameters serves as this attempt's; we shall not cancel it.
+    RunAttached {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// The run.
         run: RunId,
         /// The rendered parameters.
         parameters: Map<String, Value>,
@@ -195,6 +268,9 @@ pub enum Event {
         /// What Synapse said if it refused this request: that tells nothing of the one before it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refusal: Option<StepError>,
+        /// The run that Synapse told of, if it is not the one first asked for: both may exist.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other: Option<RunId>,
     },
     /// Synapse said no; sending the request again cannot help.
     StartRefused {
@@ -270,6 +346,9 @@ pub enum Event {
         /// What went wrong, if anything.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<StepError>,
+        /// How the next attempt may take up this one, where the plan asks for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restart: Option<Restart>,
     },
     /// Another attempt follows.
     RetryScheduled {
@@ -290,8 +369,45 @@ pub enum Event {
         #[serde(default)]
         reason: String,
     },
+    /// A person said what became of an attempt that nobody knew the end of.
+    Resolved {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: u32,
+        /// What they said.
+        #[serde(flatten)]
+        resolution: Resolution,
+    },
+    /// A person asked for the end of one step.
+    StepCancelRequested {
+        /// The step.
+        step: StepId,
+    },
+    /// A person asked for the end of the flow: nothing new starts.
+    CancelRequested,
     /// This process stops looking; the runs go on.
     Detached,
+    /// A process took the flow up again; what the one before it had under way is uncertain.
+    Resumed {
+        /// The steps that begin anew.
+        redo: Vec<StepId>,
+        /// What the workspaces have shown by now, by endpoint.
+        trust: BTreeMap<String, Trust>,
+    },
+    /// From here on the flow follows an edited plan.
+    PlanChanged {
+        /// The plan's file as it was named on the command line.
+        plan_file: String,
+        /// The plan's text, whole.
+        plan_text: String,
+        /// The SHA-256 of the text, in hexadecimal digits.
+        plan_sha256: String,
+        /// The value of every input.
+        inputs: Map<String, Value>,
+        /// The environment variables that the plan's templates name.
+        env: BTreeMap<String, String>,
+    },
     /// A person began another flow of the plan instead; nothing more is done for this one.
     GivenUp,
     /// Every step has ended.
@@ -317,8 +433,16 @@ impl Event {
             | Self::RunEnded { step, .. }
             | Self::AttemptEnded { step, .. }
             | Self::RetryScheduled { step, .. }
+            | Self::RunAttached { step, .. }
+            | Self::Resolved { step, .. }
+            | Self::StepCancelRequested { step }
             | Self::StepEnded { step, .. } => Some(step),
-            Self::Detached | Self::GivenUp | Self::FlowEnded { .. } => None,
+            Self::CancelRequested
+            | Self::Detached
+            | Self::Resumed { .. }
+            | Self::PlanChanged { .. }
+            | Self::GivenUp
+            | Self::FlowEnded { .. } => None,
         }
     }
 
@@ -341,8 +465,17 @@ impl Event {
             | Self::CancelAccepted { attempt, .. }
             | Self::RunEnded { attempt, .. }
             | Self::AttemptEnded { attempt, .. }
-            | Self::RetryScheduled { attempt, .. } => Some(*attempt),
-            Self::StepEnded { .. } | Self::Detached | Self::GivenUp | Self::FlowEnded { .. } => None,
+            | Self::RetryScheduled { attempt, .. }
+            | Self::RunAttached { attempt, .. }
+            | Self::Resolved { attempt, .. } => Some(*attempt),
+            Self::StepEnded { .. }
+            | Self::StepCancelRequested { .. }
+            | Self::CancelRequested
+            | Self::Detached
+            | Self::Resumed { .. }
+            | Self::PlanChanged { .. }
+            | Self::GivenUp
+            | Self::FlowEnded { .. } => None,
         }
     }
 }
@@ -356,6 +489,15 @@ pub struct Recorded {
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
+}
+
+/// A rerun from a failed activity (protocol 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The run that failed.
+    pub run: RunId,
+    /// Where it failed.
+    pub activity: String,
 }
 
 /// How Synapse answered a request to start a run; decides what may be done next.
@@ -417,4 +559,6 @@ pub struct ActivitySeen {
     pub error: StepError,
     /// What it produced.
     pub output: Value,
+    /// The run that it started, if it is one that starts another pipeline.
+    pub child: Option<RunId>,
 }

@@ -12,6 +12,7 @@ pub mod observe;
 mod phases;
 pub mod policy;
 mod result;
+pub mod resume;
 mod step;
 pub mod watch;
 
@@ -22,18 +23,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::graph::PlanGraph;
-use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex};
+use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, Workspace};
 use crate::time::Timestamp;
 
 use self::phases::Phases;
 
 pub use apply::IllegalEvent;
 pub use event::{
-    ActivitySeen, CancelReason, Event, FlowId, Outcome, Recorded, RunId, RunSeen, RunStatus, StartOutcome,
-    StepError,
+    ActivitySeen, CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId,
+    RunSeen, RunStatus, StartOutcome, StepError, Trust,
 };
 pub use result::{Counts, FlowOutcome};
-pub use step::{Attempt, StepRun, StepState};
+pub use step::{Attempt, Origin, StepRun, StepState};
 
 /// What a flow was made from; the journal keeps it beside the events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct FlowHeader {
     pub max_parallel: usize,
     /// Makes the jitter repeatable.
     pub seed: u64,
+    /// What earlier flows have shown of the workspaces, by endpoint.
+    #[serde(default)]
+    pub trust: BTreeMap<String, Trust>,
 }
 
 /// One execution of a plan.
@@ -72,7 +76,12 @@ pub struct Flow {
     ids: BTreeMap<StepId, StepIndex>,
     steps: Vec<StepRun>,
     phases: Phases,
+    /// The steps that are `Running`, by their runs.
     runs: BTreeMap<RunId, StepIndex>,
+    /// Every run that an attempt has, had or asked for.
+    claimed: BTreeMap<RunId, StepIndex>,
+    /// Steps that begin anew and must wait for the end of one below them that was begun before.
+    held: BTreeMap<StepIndex, Vec<StepIndex>>,
     /// For each workspace of the plan.
     trust: Vec<Trust>,
     last_seq: u64,
@@ -81,33 +90,18 @@ pub struct Flow {
     exit_code: Option<u8>,
     detached: bool,
     given_up: bool,
-}
-
-/// Whether a workspace takes the id we send for the id of the run (protocol 2.3, design 6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// No start has told so far.
-    #[default]
-    NotProven,
-    /// A run had the id we sent: a repeated request cannot make a second run.
-    Proven,
-    /// A run had another id than the one we sent.
-    Disproven,
+    cancelling: bool,
 }
 
 impl Flow {
     /// Makes the flow before its first event.
     pub fn new(header: FlowHeader, plan: Arc<Plan>, graph: Arc<PlanGraph>) -> Self {
         let steps = (0..plan.steps.len())
-            .map(|step| StepRun {
-                state: StepState::Waiting,
-                attempts: Vec::new(),
-                reason: String::new(),
-                ended_at: None,
-                upstreams_left: graph.upstreams(StepIndex(step)).count(),
-            })
+            .map(|step| StepRun { waits_for: graph.upstreams(StepIndex(step)).count(), ..StepRun::new() })
             .collect();
-        let trust = vec![Trust::default(); plan.workspaces.len()];
+        let known =
+            |workspace: &Workspace| header.trust.get(&workspace.endpoint).copied().unwrap_or_default();
+        let trust = plan.workspaces.iter().map(known).collect();
         let mut flow = Self {
             header,
             ids: plan.index(),
@@ -116,6 +110,8 @@ impl Flow {
             steps,
             phases: Phases::default(),
             runs: BTreeMap::new(),
+            claimed: BTreeMap::new(),
+            held: BTreeMap::new(),
             trust,
             last_seq: 0,
             started_at: None,
@@ -123,13 +119,19 @@ impl Flow {
             exit_code: None,
             detached: false,
             given_up: false,
+            cancelling: false,
         };
-        for step in (0..flow.steps.len()).map(StepIndex) {
-            if flow.steps[step.0].upstreams_left == 0 {
-                flow.set(step, StepState::Ready);
-            }
-        }
+        (0..flow.steps.len()).map(StepIndex).for_each(|step| flow.judge_if_free(step));
         flow
+    }
+
+    /// Makes the flow that a header describes, before its first event.
+    ///
+    /// Fails if the header's text is no plan for this version.
+    pub fn from_header(header: FlowHeader) -> Result<Self, String> {
+        let (plan, graph) =
+            resume::read_plan(&header.plan_text, &header.inputs, &header.env, header.created_at)?;
+        Ok(Self::new(header, Arc::new(plan), Arc::new(graph)))
     }
 
     /// Returns what the flow was made from.
@@ -193,7 +195,19 @@ impl Flow {
         self.runs.get(&run).copied()
     }
 
-    /// Returns what the starts of this flow have told of a workspace of the plan.
+    /// Says whether an attempt of this flow has, had or asked for this run.
+    pub fn claims(&self, run: RunId) -> bool {
+        self.claimed.contains_key(&run)
+    }
+
+    /// Says whether a run belongs to another attempt than the newest of this step.
+    fn is_claimed_beside(&self, run: RunId, step: StepIndex) -> bool {
+        let earlier = self.run(step).attempts.iter().rev().skip(1);
+        self.claimed.get(&run).is_some_and(|&owner| owner != step)
+            || earlier.into_iter().any(|attempt| attempt.run == run)
+    }
+
+    /// Returns what starts have told of a workspace of the plan, in this flow and before it.
     pub fn trust(&self, workspace: usize) -> Trust {
         self.trust[workspace]
     }
@@ -226,6 +240,11 @@ impl Flow {
     /// Says whether a person began another flow instead.
     pub const fn is_given_up(&self) -> bool {
         self.given_up
+    }
+
+    /// Says whether a person asked for the end of the whole flow.
+    pub const fn is_cancelling(&self) -> bool {
+        self.cancelling
     }
 
     /// Says whether every step has ended.
@@ -280,11 +299,22 @@ impl Flow {
             if let (StepState::Running, Some(attempt)) = (&step.state, step.last_attempt()) {
                 runs.insert(attempt.run, index);
             }
-            let open = |upstream: &StepIndex| !matches!(self.run(*upstream).state, StepState::Ended { .. });
-            let upstreams_left = self.graph.upstreams(index).filter(open).count();
-            assert_eq!(step.upstreams_left, upstreams_left, "upstreams left of step {index:?}");
-            let waits = step.state == StepState::Waiting;
-            assert_eq!(waits, upstreams_left > 0, "step {index:?} is {:?}", step.state);
+            let upstreams =
+                self.graph.upstreams(index).filter(|upstream| !self.run(*upstream).is_over()).count();
+            let held = self.held.values().flatten().filter(|held| **held == index).count();
+            assert_eq!(step.waits_for, upstreams + held, "what step {index:?} waits for");
+            let is_free = match &step.state {
+                StepState::Waiting => Some(false),
+                StepState::Barred { outcome, .. } => (*outcome != Outcome::Cancelled).then_some(true),
+                StepState::Ready | StepState::Retrying { .. } => Some(true),
+                _ => None,
+            };
+            assert!(
+                is_free.is_none_or(|is_free| is_free == (step.waits_for == 0)),
+                "step {index:?} waits for {} and is {:?}",
+                step.waits_for,
+                step.state
+            );
         }
         assert_eq!(self.phases, phases);
         assert_eq!(self.runs, runs);

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::flow::policy::{self, Limits};
 use crate::flow::{
-    ActivitySeen, CancelReason, Event, Flow, Outcome, RunId, RunSeen, RunStatus, StartOutcome, StepError,
-    StepState,
+    ActivitySeen, Attempt, CancelReason, Event, Flow, Outcome, Restart, RunId, RunSeen, RunStatus,
+    StartOutcome, StepError, StepState,
 };
-use crate::plan::StepIndex;
+use crate::plan::{RetryMode, StepIndex};
 use crate::time::Timestamp;
+
+/// The kinds of activities that hold others; a rerun evaluates them anew (protocol 4.1).
+const CONTAINERS: [&str; 4] = ["ForEach", "IfCondition", "Switch", "Until"];
 
 /// Returns what the answer to a start request means. The step must be `Starting`.
 pub fn start_answered(
@@ -22,15 +25,12 @@ pub fn start_answered(
     let (step, attempt) = (flow.step(step).id.clone(), sent.number);
     match answer {
         StartOutcome::Started(run) if sent.was_unclear && run != sent.run => {
-            let message = format!(
-                "two runs may exist: {} was sent first and answered unclearly, then the service answered with {run}",
-                sent.run
-            );
-            let error = Some(StepError { code: String::new(), message, activity: None });
-            Event::AttemptEnded { step, attempt, outcome: Outcome::Unknown, error }
+            let reason = format!("Synapse answered with run {run}, not with the one asked for");
+            Event::StartUnclear { step, attempt, reason, refusal: None, other: Some(run) }
         }
         StartOutcome::Refused(error) if sent.was_unclear => {
-            Event::StartUnclear { step, attempt, reason: error.message.clone(), refusal: Some(error) }
+            let reason = error.message.clone();
+            Event::StartUnclear { step, attempt, reason, refusal: Some(error), other: None }
         }
         StartOutcome::Started(run) => Event::RunStarted { step, attempt, run, adopted: false },
         StartOutcome::Refused(error) => Event::StartRefused { step, attempt, error },
@@ -39,7 +39,9 @@ pub fn start_answered(
             let again_at = now + policy::pause(limits, salt, sent.sends, after);
             Event::StartNotSent { step, attempt, reason, again_at }
         }
-        StartOutcome::Unclear { reason } => Event::StartUnclear { step, attempt, reason, refusal: None },
+        StartOutcome::Unclear { reason } => {
+            Event::StartUnclear { step, attempt, reason, refusal: None, other: None }
+        }
     }
 }
 
@@ -85,6 +87,20 @@ pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
     news.filter(|(step, _)| told.insert(*step)).map(|(_, event)| event).collect()
 }
 
+/// Returns how an attempt ended whose activities were read; nothing while runs that its cancelled run started still
+/// go on: a cancel is done when they are over, too.
+pub fn activities_read(
+    flow: &Flow,
+    step: StepIndex,
+    activities: &[ActivitySeen],
+    live_children: &[RunId],
+) -> Option<Event> {
+    let run = flow.run(step);
+    let is_cancelled = run.last_attempt().is_some_and(|attempt| attempt.cancel.is_some());
+    let waits = is_cancelled && !live_children.is_empty();
+    (run.state == StepState::Settling && !waits).then(|| judged(flow, step, activities))
+}
+
 /// Returns how an attempt ended, judged by its run's last word and its activities. The step must be `Settling`.
 ///
 /// A run that says Succeeded although an activity failed has only warned: the service judges by the leaf
@@ -92,34 +108,58 @@ pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
 pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Event {
     let attempt = flow.run(step).last_attempt().expect("a settling step has an attempt");
     let failed = activities.iter().find(|activity| has_failed(activity, activities));
-    let timed_out = attempt.cancel == Some(CancelReason::TimedOut);
     let outcome = match attempt.status {
         Some(RunStatus::Succeeded) if failed.is_some() => Outcome::Warned,
         Some(RunStatus::Succeeded) => Outcome::Succeeded,
-        _ if timed_out => Outcome::TimedOut,
+        _ if attempt.cancel == Some(CancelReason::TimedOut) => Outcome::TimedOut,
         Some(RunStatus::Cancelled) => Outcome::Cancelled,
         _ => Outcome::Failed,
     };
     let of_activity =
         failed.map(|activity| StepError { activity: Some(activity.name.clone()), ..activity.error.clone() });
-    let of_run = || StepError {
-        code: String::new(),
-        message: match (outcome, attempt.message.as_str()) {
-            (Outcome::TimedOut, _) => {
-                "the step took longer than its `timeout`; the run was cancelled".to_owned()
-            }
-            (Outcome::Cancelled, "") => "the run was cancelled in Synapse".to_owned(),
-            (_, "") => "Synapse gave no reason".to_owned(),
-            (_, text) => text.to_owned(),
-        },
-        activity: None,
-    };
     let error = match outcome {
         Outcome::Succeeded => None,
-        Outcome::TimedOut | Outcome::Cancelled => Some(of_run()),
-        _ => Some(of_activity.unwrap_or_else(of_run)),
+        Outcome::TimedOut | Outcome::Cancelled => Some(run_error(attempt, outcome)),
+        _ => Some(of_activity.unwrap_or_else(|| run_error(attempt, outcome))),
     };
-    Event::AttemptEnded { step: flow.step(step).id.clone(), attempt: attempt.number, outcome, error }
+    let place = flow.step(step);
+    let wants_restart = outcome == Outcome::Failed && place.retry.mode == RetryMode::FromFailure;
+    let restart = wants_restart.then(|| restart(attempt, activities));
+    Event::AttemptEnded { step: place.id.clone(), attempt: attempt.number, outcome, error, restart }
+}
+
+/// Returns what the run itself tells of its end.
+fn run_error(attempt: &Attempt, outcome: Outcome) -> StepError {
+    let message = match (outcome, attempt.cancel, attempt.message.as_str()) {
+        (Outcome::TimedOut, ..) => "the step took longer than its `timeout`; the run was cancelled",
+        (Outcome::Cancelled, Some(CancelReason::Asked), _) => "it was cancelled",
+        (Outcome::Cancelled, _, "") => "the run was cancelled in Synapse",
+        (_, _, "") => "Synapse gave no reason",
+        (_, _, text) => text,
+    };
+    StepError { code: String::new(), message: message.to_owned(), activity: None }
+}
+
+/// Returns whether the next attempt may take up a failed run, which is so only if exactly one activity failed and the
+/// run's own text names it: then it stands at the top of the pipeline, and all before it has succeeded (protocol 4.1).
+fn restart(attempt: &Attempt, activities: &[ActivitySeen]) -> Restart {
+    let failed: Vec<&ActivitySeen> =
+        activities.iter().filter(|activity| has_failed(activity, activities)).collect();
+    let whole = |why: String| Restart::Whole { why };
+    let container = failed.iter().find(|activity| CONTAINERS.contains(&activity.kind.as_str()));
+    match failed.as_slice() {
+        _ if container.is_some() => whole(format!(
+            "`{}` failed, and an activity that holds others is run anew as a whole",
+            container.map_or("", |container| container.name.as_str())
+        )),
+        [] => whole("Synapse shows no failed activity".to_owned()),
+        [one] if !one.iteration.is_empty() => whole(format!("`{}` failed inside a loop", one.name)),
+        [one] if !attempt.message.contains(&format!("Operation on target {} failed", one.name)) => {
+            whole(format!("Synapse does not say that the run failed because of `{}`", one.name))
+        }
+        [one] => Restart::From { activity: one.name.clone() },
+        several => whole(format!("{} activities failed", several.len())),
+    }
 }
 
 /// Says whether an activity failed for good.

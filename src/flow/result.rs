@@ -32,7 +32,7 @@ pub enum FlowOutcome {
     Failed,
     /// A step timed out.
     TimedOut,
-    /// A step was cancelled by others.
+    /// A person cancelled the flow, or others one of its runs.
     Cancelled,
     /// A person must look at a step.
     Unknown,
@@ -87,14 +87,16 @@ impl Flow {
         counts
     }
 
-    /// Returns how the flow has ended, judged by the steps that have: the first of unknown, failed, timed out and
-    /// cancelled that any of them did. Allowed failures do not count, an unknown step always does.
+    /// Returns how the flow has ended, judged by the steps that have: the first of unknown, cancelled by a person, failed,
+    /// timed out and cancelled by others that any of them did. Allowed failures do not count, an unknown step always does.
     pub fn outcome(&self) -> FlowOutcome {
         let ended = |wanted: Outcome| {
             self.steps().any(|(_, step, run)| run.outcome() == Some(wanted) && !step.allow_failure)
         };
         if self.steps().any(|(_, _, run)| run.state == StepState::Unknown) {
             FlowOutcome::Unknown
+        } else if self.is_cancelling() && ended(Outcome::Cancelled) {
+            FlowOutcome::Cancelled
         } else if ended(Outcome::Failed) {
             FlowOutcome::Failed
         } else if ended(Outcome::TimedOut) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::flow::{CancelReason, Outcome, RunId, RunStatus, StepError};
+use crate::flow::event::{CancelReason, Outcome, Recovery, Restart, RunId, RunStatus, StepError};
 use crate::time::Timestamp;
 
 /// Where a step is.
@@ -14,7 +14,7 @@ pub enum StepState {
     Ready,
     /// Every upstream has ended and an edge is not met; it is about to end like this.
     Barred {
-        /// `Blocked` or `NotNeeded`.
+        /// `Blocked`, `NotNeeded` or, if a person asked for its end, `Cancelled`.
         outcome: Outcome,
         /// The unmet edges, for people.
         reason: String,
@@ -56,6 +56,17 @@ pub enum StepState {
     },
 }
 
+/// How the run of an attempt came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the answer to our request.
+    Answered,
+    /// By looking, after an unclear request.
+    Found,
+    /// Somebody else started it: we never cancel it.
+    Others,
+}
+
 /// One try at a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
@@ -67,18 +78,28 @@ pub struct Attempt {
     pub parameters: Map<String, Value>,
     /// When the intent was recorded.
     pub intended_at: Timestamp,
+    /// The failed run that this one takes up, if it does not run whole.
+    pub recovery: Option<Recovery>,
     /// How many requests have left or may have left.
     pub sends: u32,
+    /// When the last of them was recorded.
+    pub last_sent_at: Timestamp,
     /// Whether one of them may have started a run although its answer did not say so.
     pub was_unclear: bool,
     /// What Synapse said to the last of them, if it said no after an unclear one.
     pub refusal: Option<StepError>,
+    /// The run that Synapse told of, if it is not the one first asked for: both may exist.
+    pub other: Option<RunId>,
     /// Why the last request started nothing or is unclear, for people.
     pub trouble: String,
     /// When the run was known to exist.
     pub started_at: Option<Timestamp>,
-    /// Whether the run was found by looking.
-    pub adopted: bool,
+    /// From when on the step's `timeout` counts.
+    pub timeout_from: Option<Timestamp>,
+    /// How its run came to be known.
+    pub origin: Origin,
+    /// Whether the step timed out and its run was left running.
+    pub left_running: bool,
     /// What the service last said of the run.
     pub status: Option<RunStatus>,
     /// What the service said of the run's end.
@@ -97,6 +118,8 @@ pub struct Attempt {
     pub outcome: Option<Outcome>,
     /// What went wrong.
     pub error: Option<StepError>,
+    /// How the next attempt may take up this one, where the plan asks for that.
+    pub restart: Option<Restart>,
 }
 
 /// A step of a flow.
@@ -110,8 +133,14 @@ pub struct StepRun {
     pub reason: String,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// How many of its upstreams have not ended.
-    pub(super) upstreams_left: usize,
+    /// How many attempts belong to earlier times, before the step was begun anew.
+    pub(super) old_attempts: usize,
+    /// Whether a person asked for its end.
+    pub(super) cancel_asked: bool,
+    /// Whether it begins anew once it is over: it runs only because of what a resume does again.
+    pub(super) stale: bool,
+    /// How many steps it waits for: upstreams that have not ended, and after a resume steps below it that still run.
+    pub(super) waits_for: usize,
 }
 
 impl StepRun {
@@ -129,26 +158,82 @@ impl StepRun {
         self.attempts.last()
     }
 
-    /// Returns what went wrong in the newest attempt.
+    /// Returns the newest attempt since the step was last begun anew.
+    pub fn current_attempt(&self) -> Option<&Attempt> {
+        self.attempts.get(self.old_attempts..)?.last()
+    }
+
+    /// Returns what went wrong in the newest attempt that counts.
     pub fn error(&self) -> Option<&StepError> {
-        self.last_attempt().and_then(|attempt| attempt.error.as_ref())
+        self.current_attempt().and_then(|attempt| attempt.error.as_ref())
+    }
+
+    /// Says whether the step is over; an unknown one is not.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, StepState::Ended { .. })
+    }
+
+    /// Says whether its last run may still go on although the step is over.
+    pub fn is_left_running(&self) -> bool {
+        self.last_attempt().is_some_and(|attempt| attempt.left_running)
+    }
+
+    /// Says whether a start request of it is or was under way and nothing has told what came of that.
+    pub const fn is_uncertain(&self) -> bool {
+        matches!(self.state, StepState::Starting | StepState::Unclear { .. })
+    }
+
+    /// Makes a step before its first attempt.
+    pub(super) const fn new() -> Self {
+        Self {
+            state: StepState::Waiting,
+            attempts: Vec::new(),
+            reason: String::new(),
+            ended_at: None,
+            old_attempts: 0,
+            cancel_asked: false,
+            stale: false,
+            waits_for: 0,
+        }
     }
 }
 
 impl Attempt {
+    /// Notes that the attempt's run is known.
+    pub(super) fn begin_run(&mut self, run: RunId, origin: Origin, at: Timestamp) {
+        self.run = run;
+        self.origin = origin;
+        self.started_at = Some(at);
+        self.timeout_from = Some(at);
+        self.trouble.clear();
+        self.outcome = None;
+        self.error = None;
+        self.ended_at = None;
+    }
+
     /// Makes the attempt whose start was just intended.
-    pub(super) fn intended(number: u32, run: RunId, parameters: Map<String, Value>, at: Timestamp) -> Self {
+    pub(super) const fn intended(
+        number: u32,
+        run: RunId,
+        parameters: Map<String, Value>,
+        at: Timestamp,
+    ) -> Self {
         Self {
             number,
             run,
             parameters,
             intended_at: at,
+            recovery: None,
             sends: 1,
+            last_sent_at: at,
             was_unclear: false,
             refusal: None,
+            other: None,
             trouble: String::new(),
             started_at: None,
-            adopted: false,
+            timeout_from: None,
+            origin: Origin::Answered,
+            left_running: false,
             status: None,
             message: String::new(),
             run_start: None,
@@ -158,6 +243,7 @@ impl Attempt {
             ended_at: None,
             outcome: None,
             error: None,
+            restart: None,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::policy::{self, Limits};
-use crate::flow::{Event, Flow, RunSeen, StepState};
+use crate::flow::{Event, Flow, RunId, RunSeen, StepState};
 use crate::plan::StepIndex;
 use crate::time::{Delay, Timestamp};
 
@@ -20,6 +20,10 @@ pub enum Chore {
     ReadActivities(StepIndex),
     /// Ask for the end of a step's run.
     Cancel(StepIndex),
+    /// Search for the run of an unclear start.
+    Search(StepIndex),
+    /// Ask whether the pipeline of a step runs already.
+    LookAround(StepIndex),
 }
 
 /// How far a list query reaches back before the newest change it has seen: records may be listed late.
@@ -32,8 +36,23 @@ pub struct Watch {
     workspaces: BTreeMap<usize, Listing>,
     /// Runs that are not there, as far as anyone has said since.
     not_there: BTreeMap<StepIndex, Absence>,
+    /// When a look-up that found the run was last asked.
+    there: BTreeMap<StepIndex, Timestamp>,
     /// Running steps that a list covering them did not hold.
     missing: BTreeSet<StepIndex>,
+    /// What the last search for an unclear start's run found, and when it was asked.
+    found: BTreeMap<StepIndex, (Timestamp, Vec<RunSeen>)>,
+    /// Which runs of its pipeline a step that is ready found live, and when it looked.
+    around: BTreeMap<StepIndex, (Timestamp, Vec<RunNearby>)>,
+}
+
+/// A live run of a pipeline that a step is about to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunNearby {
+    /// The run.
+    pub run: RunId,
+    /// Whether it has the parameters that the step would send.
+    pub is_equal: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,11 +62,12 @@ struct Schedule {
     failures: u32,
 }
 
-/// The first and the last time that a look-up said so.
+/// The first and the last time that a look-up said so, and how many did.
 #[derive(Clone, Copy, Debug)]
 struct Absence {
     since: Timestamp,
     last: Timestamp,
+    looks: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,25 +115,59 @@ impl Watch {
         pause
     }
 
-    /// Notes whether a look-up found the run.
-    pub fn looked_up(&mut self, step: StepIndex, found: bool, now: Timestamp) {
+    /// Notes whether a look-up that was asked at `asked_at` found the run.
+    pub fn looked_up(&mut self, step: StepIndex, found: bool, asked_at: Timestamp) {
         self.missing.remove(&step);
         if found {
             self.not_there.remove(&step);
+            self.there.insert(step, asked_at);
         } else {
-            let since = self.not_there.get(&step).map_or(now, |absence| absence.since);
-            self.not_there.insert(step, Absence { since, last: now });
+            let absence =
+                self.not_there.entry(step).or_insert(Absence { since: asked_at, last: asked_at, looks: 0 });
+            absence.last = asked_at;
+            absence.looks = absence.looks.saturating_add(1);
         }
     }
 
-    /// Returns when a look-up last said that the run is not there.
-    pub fn not_there_at(&self, step: StepIndex) -> Option<Timestamp> {
-        self.not_there.get(&step).map(|absence| absence.last)
+    /// Says whether a look-up asked at this time or later found the run.
+    pub fn was_there_at(&self, step: StepIndex, time: Timestamp) -> bool {
+        self.there.get(&step).is_some_and(|&asked_at| asked_at >= time)
+    }
+
+    /// Says whether look-ups said, until this length of time had passed, that the run is not there; and often enough.
+    ///
+    /// Time alone does not tell: the clock may have been put forward, or the machine have slept.
+    pub fn is_absent(&self, step: StepIndex, since: Timestamp, length: Delay, limits: &Limits) -> bool {
+        let beats = length.as_ms() / limits.beat.as_ms().max(1);
+        let looks_min = beats.clamp(1, policy::ABSENT_LOOKS);
+        self.not_there
+            .get(&step)
+            .is_some_and(|absence| absence.last >= since + length && u64::from(absence.looks) >= looks_min)
     }
 
     /// Says whether every look-up over this length of time said that the run is not there.
-    pub fn is_gone_for(&self, step: StepIndex, length: Delay) -> bool {
-        self.not_there.get(&step).is_some_and(|absence| absence.last.since(absence.since) >= length)
+    pub fn is_gone_for(&self, step: StepIndex, length: Delay, limits: &Limits) -> bool {
+        self.not_there.get(&step).is_some_and(|absence| self.is_absent(step, absence.since, length, limits))
+    }
+
+    /// Notes what a search for an unclear start's run found: the runs with its parameters that no other flow claims.
+    pub fn searched(&mut self, step: StepIndex, found: Vec<RunSeen>, asked_at: Timestamp) {
+        self.found.insert(step, (asked_at, found));
+    }
+
+    /// Returns what a search asked at this time or later found.
+    pub fn found_since(&self, step: StepIndex, time: Timestamp) -> Option<&[RunSeen]> {
+        self.found.get(&step).filter(|(asked_at, _)| *asked_at >= time).map(|(_, found)| found.as_slice())
+    }
+
+    /// Notes which runs of its pipeline a ready step found live.
+    pub fn looked_around(&mut self, step: StepIndex, around: Vec<RunNearby>, asked_at: Timestamp) {
+        self.around.insert(step, (asked_at, around));
+    }
+
+    /// Returns what a look around asked at this time or later found.
+    pub fn around_since(&self, step: StepIndex, time: Timestamp) -> Option<&[RunNearby]> {
+        self.around.get(&step).filter(|(asked_at, _)| *asked_at >= time).map(|(_, around)| around.as_slice())
     }
 
     /// Says whether a list that should have held the step's run did not.
@@ -171,29 +225,46 @@ impl Watch {
     pub fn follow(&mut self, flow: &Flow, event: &Event) {
         let Some(step) = event.step().and_then(|id| flow.index(id)) else { return };
         match event {
-            Event::StartResent { .. } | Event::RunStarted { .. } => drop(self.not_there.remove(&step)),
-            Event::AttemptEnded { .. } | Event::StartRefused { .. } | Event::StepEnded { .. } => {
-                self.forget(step);
+            Event::StartResent { .. } | Event::RunStarted { .. } => {
+                self.not_there.remove(&step);
+                self.found.remove(&step);
             }
+            Event::AttemptEnded { .. }
+            | Event::StartRefused { .. }
+            | Event::Resolved { .. }
+            | Event::StepEnded { .. } => self.forget(step),
+            Event::StartIntended { .. } | Event::RunAttached { .. } => drop(self.around.remove(&step)),
             _ => {}
         }
     }
 
     /// Drops what is known of a step's questions, because its state has changed for good.
     pub fn forget(&mut self, step: StepIndex) {
-        for chore in [Chore::LookUp(step), Chore::ReadActivities(step), Chore::Cancel(step)] {
-            self.chores.remove(&chore);
+        let chores = [
+            Chore::LookUp(step),
+            Chore::ReadActivities(step),
+            Chore::Cancel(step),
+            Chore::Search(step),
+            Chore::LookAround(step),
+        ];
+        for chore in &chores {
+            self.chores.remove(chore);
         }
         self.not_there.remove(&step);
+        self.there.remove(&step);
         self.missing.remove(&step);
+        self.found.remove(&step);
+        self.around.remove(&step);
     }
 }
 
 const fn salt(chore: Chore) -> u64 {
     match chore {
-        Chore::LookUp(step) => step.0 as u64 * 4,
-        Chore::Query(workspace) => workspace as u64 * 4 + 1,
-        Chore::ReadActivities(step) => step.0 as u64 * 4 + 2,
-        Chore::Cancel(step) => step.0 as u64 * 4 + 3,
+        Chore::LookUp(step) => step.0 as u64 * 8,
+        Chore::Query(workspace) => workspace as u64 * 8 + 1,
+        Chore::ReadActivities(step) => step.0 as u64 * 8 + 2,
+        Chore::Cancel(step) => step.0 as u64 * 8 + 3,
+        Chore::Search(step) => step.0 as u64 * 8 + 4,
+        Chore::LookAround(step) => step.0 as u64 * 8 + 5,
     }
 }

@@ -142,6 +142,10 @@ pub struct Step {
     pub retry: Retry,
     /// A failure of this step neither fails the flow nor stops what depends on it by a bare edge.
     pub allow_failure: bool,
+    /// What happens when its `timeout` has passed.
+    pub on_timeout: OnTimeout,
+    /// What to do when its pipeline already runs.
+    pub if_running: IfRunning,
     /// Words to select steps by.
     pub tags: Vec<String>,
 }
@@ -180,7 +184,7 @@ pub enum Condition {
 }
 
 /// When a failed attempt is followed by another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// How many attempts there are in all; at least 1.
     pub max_attempts: u32,
@@ -190,6 +194,59 @@ pub struct Retry {
     pub backoff: Backoff,
     /// The longest wait.
     pub max_delay: Delay,
+    /// Which ends are tried again.
+    pub on: Vec<RetryOn>,
+    /// What the next attempt runs.
+    pub mode: RetryMode,
+}
+
+/// An end of an attempt that is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// It failed.
+    Failed,
+    /// It timed out.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+    /// It failed with this code of the service.
+    Code(String),
+}
+
+/// What another attempt runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryMode {
+    /// The whole pipeline.
+    #[default]
+    Whole,
+    /// The pipeline from the activity that failed.
+    FromFailure,
+}
+
+/// What happens to a run whose step's `timeout` has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It is left running.
+    Detach,
+}
+
+/// What to do when the pipeline already runs in the workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfRunning {
+    /// Start all the same.
+    #[default]
+    Start,
+    /// Wait until it does not.
+    Wait,
+    /// Take a run with equal parameters for ours.
+    Attach,
+    /// Do without the step.
+    Skip,
+    /// Fail the step.
+    Fail,
 }
 
 impl Default for Retry {
@@ -199,6 +256,8 @@ impl Default for Retry {
             delay: Delay::from_secs(30),
             backoff: Backoff::Fixed,
             max_delay: Delay::from_secs(600),
+            on: vec![RetryOn::Failed],
+            mode: RetryMode::Whole,
         }
     }
 }

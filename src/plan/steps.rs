@@ -134,6 +134,8 @@ pub(super) fn read(
         timeout: timeout(reader, fields).or(around.defaults.timeout),
         retry: retry.or_default(),
         allow_failure: allow_failure(reader, fields).unwrap_or(around.defaults.allow_failure),
+        on_timeout: crate::plan::OnTimeout::Cancel,
+        if_running: crate::plan::IfRunning::Start,
         tags: tags(reader, fields).unwrap_or_else(|| around.defaults.tags.clone()),
     })
 }
@@ -375,6 +377,7 @@ impl RetryKeys {
             delay: self.delay.unwrap_or(default.delay),
             backoff: self.backoff.unwrap_or(default.backoff),
             max_delay: self.max_delay.unwrap_or(default.max_delay),
+            ..default
         }
     }
 }

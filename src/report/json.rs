@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flow::{Attempt, Flow, Outcome, RunStatus, StepRun, StepState};
+use crate::flow::{Attempt, Flow, Origin, Outcome, RunStatus, StepRun, StepState};
 use crate::plan::{Step, StepIndex};
 use crate::report::Listed;
 use crate::report::wording::{run_of, took};
@@ -141,7 +141,7 @@ fn attempt_object(attempt: &Attempt, run_id: Option<crate::flow::RunId>) -> Valu
         "ended_at": attempt.ended_at,
         "run_start": attempt.run_start,
         "run_end": attempt.run_end,
-        "adopted": attempt.adopted,
+        "adopted": attempt.origin != Origin::Answered,
         "sends": attempt.sends,
         "parameters": attempt.parameters,
         "error": attempt.error.as_ref().map(|error| json!({

@@ -123,6 +123,7 @@ mod tests {
             attempt: 1,
             reason: "502 Bad Gateway\n\x1b[2Jhello".to_owned(),
             refusal: None,
+            other: None,
         });
         let run = sample.flow.run(sample.index("curate")).last_attempt().expect("it has begun").run;
         sample.wait(5).record(Event::RunStarted {
@@ -200,6 +201,7 @@ mod tests {
             attempt: 1,
             outcome: Outcome::Unknown,
             error: Some(error("", "", "Synapse no longer knows the run")),
+            restart: None,
         });
         sample.status("load", RunStatus::Other("Parked\x07".to_owned())).record(Event::Detached);
         insta::assert_snapshot!(sample.told(), @r"

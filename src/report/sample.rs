@@ -53,6 +53,7 @@ impl Sample {
             emulated: false,
             max_parallel: plan.max_parallel,
             seed: 1,
+            trust: std::collections::BTreeMap::new(),
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         Self { flow, now, lines: Lines::new(Vec::new()), runs: 0 }
@@ -84,7 +85,13 @@ impl Sample {
         self.runs += 1;
         let run = RunId(Uuid::from_u128(0x8b35_ed2c_0000_4000_8000_0000_0000_0000 + self.runs));
         let attempt = self.attempt(step) + 1;
-        self.record(Event::StartIntended { step: StepId::new(step), attempt, run, parameters: Map::new() })
+        self.record(Event::StartIntended {
+            step: StepId::new(step),
+            attempt,
+            run,
+            parameters: Map::new(),
+            recovery: None,
+        })
     }
 
     /// Starts a step.
@@ -117,7 +124,7 @@ impl Sample {
             run_start: None,
             run_end: None,
         });
-        self.record(Event::AttemptEnded { step, attempt, outcome, error })
+        self.record(Event::AttemptEnded { step, attempt, outcome, error, restart: None })
     }
 
     /// Starts a step and ends it well a minute later.
@@ -182,6 +189,8 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
         retry: Retry::default(),
         allow_failure: false,
         tags: Vec::new(),
+        if_running: crate::plan::IfRunning::Start,
+        on_timeout: crate::plan::OnTimeout::Cancel,
     };
     Plan {
         name: "nightly-sales".to_owned(),

@@ -404,12 +404,14 @@ mod tests {
             attempt: 1,
             reason: "the connection was cut".to_owned(),
             refusal: None,
+            other: None,
         });
         sample.start("lost").record(Event::AttemptEnded {
             step: StepId::new("lost"),
             attempt: 1,
             outcome: Outcome::Unknown,
             error: Some(error("", "", "Synapse no longer knows the run")),
+            restart: None,
         });
         sample.start("again").end("again", Outcome::Failed, Some(error("", "", "deadlock"))).wait(10);
         sample.record(Event::Detached).wait(3600);
@@ -443,12 +445,14 @@ mod tests {
             attempt: 1,
             reason: "the connection was cut".to_owned(),
             refusal: None,
+            other: None,
         });
         sample.wait(120).record(Event::AttemptEnded {
             step: StepId::new("lost"),
             attempt: 1,
             outcome: Outcome::Unknown,
             error: Some(error("", "", "the connection was cut")),
+            restart: None,
         });
         insta::assert_snapshot!(end_block(&sample.flow, sample.now), @r"
         flow 7f3a9c of nightly-sales waits for a person, started 3m00s ago

@@ -144,6 +144,8 @@ impl From<ActivityRun> for ActivitySeen {
         let (code, message) = (of_error("errorCode"), of_error("message"));
         let is_error = !code.is_empty() || !message.is_empty();
         let activity = is_error.then(|| run.activity_name.clone());
+        // The only way from a run to those that it started (protocol 3.2).
+        let child = run.output.get("pipelineRunId").and_then(Value::as_str).and_then(|id| id.parse().ok());
         Self {
             error: StepError { code, message, activity },
             name: run.activity_name,
@@ -153,6 +155,7 @@ impl From<ActivityRun> for ActivitySeen {
             start: run.start,
             end: run.end,
             output: run.output,
+            child,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use synflow::flow::decide::Effect;
 use synflow::flow::watch::Chore;
-use synflow::flow::{Event, FlowOutcome, Outcome, RunStatus, StartOutcome, StepState, observe};
+use synflow::flow::{Event, FlowOutcome, Origin, Outcome, RunStatus, StartOutcome, StepState, observe};
 use synflow::plan::{Backoff, Condition, EdgeRule, Retry, Step, StepIndex};
 use synflow::time::Delay;
 
@@ -25,7 +25,7 @@ fn starts(play: &mut Play) -> Vec<usize> {
 
 #[test]
 fn all_that_is_ready_starts_at_once() {
-    assert_eq!(starts(&mut Play::new(plan(20, four()))), [0, 1, 2, 3]);
+    assert_eq!(starts(&mut Play::proven(plan(20, four()))), [0, 1, 2, 3]);
 }
 
 #[test]
@@ -38,13 +38,13 @@ fn the_longest_remaining_path_starts_first_then_file_order() {
         step("e", &[3]),
         step("f", &[4]),
     ];
-    assert_eq!(starts(&mut Play::new(plan(20, steps.clone()))), [3, 1, 0]);
-    assert_eq!(starts(&mut Play::new(plan(2, steps))), [3, 1]);
+    assert_eq!(starts(&mut Play::proven(plan(20, steps.clone()))), [3, 1, 0]);
+    assert_eq!(starts(&mut Play::proven(plan(2, steps))), [3, 1]);
 }
 
 #[test]
 fn no_more_start_than_there_are_places() {
-    let mut play = Play::new(plan(2, four()));
+    let mut play = Play::proven(plan(2, four()));
     assert_eq!(starts(&mut play), [0, 1]);
     play.intend(0);
     assert_eq!(starts(&mut play), [1], "an intent holds a place");
@@ -161,6 +161,7 @@ fn retries_wait_as_the_plan_says_until_the_attempts_are_used_up() {
         delay: Delay::from_secs(60),
         backoff: Backoff::Exponential,
         max_delay: Delay::from_secs(600),
+        ..Retry::default()
     };
     let mut play = Play::new(plan(1, vec![Step { retry, ..step("a", &[]) }]));
     for (attempt, delay) in [(1, Delay::from_secs(60)), (2, Delay::from_secs(120))] {
@@ -192,14 +193,22 @@ fn a_retry_that_succeeds_saves_the_step() {
 fn a_retry_sends_what_the_first_attempt_sent() {
     let mut play = Play::new(plan(1, vec![Step { retry: tries(2), ..step("a", &[]) }]));
     let parameters = json!({ "region": "emea", "rows": 3 }).as_object().unwrap().clone();
-    let intent =
-        Event::StartIntended { step: play.id(0), attempt: 1, run: run_id(9), parameters: parameters.clone() };
+    let intent = Event::StartIntended {
+        step: play.id(0),
+        attempt: 1,
+        run: run_id(9),
+        parameters: parameters.clone(),
+        recovery: None,
+    };
     play.record(intent);
     play.answer(0, StartOutcome::Started(run_id(9)));
     play.end(0, RunStatus::Failed);
     play.facts();
     play.wait(Delay::from_secs(30));
-    assert_eq!(play.effects(), [Effect::Start { step: StepIndex(0), attempt: 2, parameters }]);
+    assert_eq!(
+        play.effects(),
+        [Effect::Start { step: StepIndex(0), attempt: 2, parameters, recovery: None }]
+    );
 }
 
 #[test]
@@ -307,44 +316,13 @@ fn a_request_that_starts_nothing_rests_longer_each_time() {
 }
 
 #[test]
-fn an_unclear_start_on_unproven_ground_is_looked_up_and_never_sent_again() {
-    let mut play = one();
-    let run = play.intend(0);
-    play.answer(0, unclear());
-    let look_up = Effect::LookUp { step: StepIndex(0), run };
-    let chore = Chore::LookUp(StepIndex(0));
-    let until = play.now + play.limits.start_grace;
-    while play.now <= until {
-        assert_eq!(play.effects(), std::slice::from_ref(&look_up), "{}", play.now);
-        play.watch.begin(chore);
-        assert_eq!(play.effects(), []);
-        play.watch.answered(chore, &play.limits, play.now);
-        play.watch.looked_up(StepIndex(0), false, play.now);
-        if play.now < until {
-            assert_eq!(play.facts(), [], "the grace is not over");
-            assert_eq!(play.decide().wake_at, Some(play.now + play.limits.beat));
-        }
-        play.wait(play.limits.beat);
-    }
-    let facts = play.facts();
-    assert!(matches!(facts[..], [Event::AttemptEnded { outcome: Outcome::Unknown, .. }]), "{facts:?}");
-    assert_eq!(*play.state(0), StepState::Unknown);
-    assert_eq!(
-        play.flow.run(StepIndex(0)).last_attempt().unwrap().run,
-        run,
-        "the id for Synapse Studio is kept"
-    );
-    assert!(play.flow.waits_for_a_person());
-}
-
-#[test]
 fn an_unclear_start_is_adopted_when_it_is_found() {
     let mut play = one();
     play.intend(0);
     play.answer(0, unclear());
     play.see(0, RunStatus::InProgress);
     assert_eq!(*play.state(0), StepState::Running);
-    assert!(play.flow.run(StepIndex(0)).last_attempt().unwrap().adopted);
+    assert!(play.flow.run(StepIndex(0)).last_attempt().unwrap().origin == Origin::Found);
     play.end(0, RunStatus::Succeeded);
     play.facts();
     assert_eq!(play.flow.exit_code(), Some(0));

@@ -225,6 +225,7 @@ fn flow(text: &str, seed: u64) -> Flow {
         emulated: false,
         max_parallel: plan.max_parallel,
         seed,
+        trust: BTreeMap::new(),
     };
     Flow::new(header, Arc::new(plan), Arc::new(graph))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use synflow::flow::{CancelReason, Event, Outcome, Recorded, RunStatus, StepError};
+use synflow::flow::{CancelReason, Event, Outcome, Recorded, Resolution, RunStatus, StepError};
 use synflow::plan::{Retry, Step, StepId};
 use synflow::time::Delay;
 
@@ -150,10 +150,22 @@ fn events(play: &Play) -> Vec<(char, Event)> {
     let reason = || "why".to_owned();
     let next = newest + 1;
     vec![
-        ('i', Event::StartIntended { step: id(), attempt: next, run, parameters: serde_json::Map::new() }),
+        (
+            'i',
+            Event::StartIntended {
+                step: id(),
+                attempt: next,
+                run,
+                parameters: serde_json::Map::new(),
+                recovery: None,
+            },
+        ),
         ('n', Event::StartNotSent { step: id(), attempt: newest, reason: reason(), again_at: DAWN }),
         ('s', Event::StartResent { step: id(), attempt: newest }),
-        ('u', Event::StartUnclear { step: id(), attempt: newest, reason: reason(), refusal: None }),
+        (
+            'u',
+            Event::StartUnclear { step: id(), attempt: newest, reason: reason(), refusal: None, other: None },
+        ),
         ('x', Event::StartRefused { step: id(), attempt: newest, error: StepError::default() }),
         ('R', Event::RunStarted { step: id(), attempt: newest, run, adopted: false }),
         ('C', Event::RunChanged { step: id(), attempt: newest, status: RunStatus::Queued }),
@@ -170,11 +182,33 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 run_end: None,
             },
         ),
-        ('A', Event::AttemptEnded { step: id(), attempt: newest, outcome: Outcome::Failed, error: None }),
-        ('U', Event::AttemptEnded { step: id(), attempt: newest, outcome: Outcome::Unknown, error: None }),
+        (
+            'A',
+            Event::AttemptEnded {
+                step: id(),
+                attempt: newest,
+                outcome: Outcome::Failed,
+                error: None,
+                restart: None,
+            },
+        ),
+        (
+            'U',
+            Event::AttemptEnded {
+                step: id(),
+                attempt: newest,
+                outcome: Outcome::Unknown,
+                error: None,
+                restart: None,
+            },
+        ),
         ('r', Event::RetryScheduled { step: id(), attempt: next, at: DAWN }),
         ('S', Event::StepEnded { step: id(), outcome: Outcome::Failed, reason: reason() }),
+        ('a', Event::RunAttached { step: id(), attempt: next, run, parameters: serde_json::Map::new() }),
+        ('v', Event::Resolved { step: id(), attempt: newest, resolution: Resolution::GiveUp }),
+        ('q', Event::StepCancelRequested { step: id() }),
         ('F', Event::FlowEnded { exit_code: 0 }),
+        ('Q', Event::CancelRequested),
     ]
 }
 
@@ -202,19 +236,19 @@ fn only_these_events_fit_and_others_leave_no_trace() {
         writeln!(table, "{}", format!("{name}: {letters}").trim_end()).unwrap();
     }
     insta::assert_snapshot!(table, @r"
-    waiting:
-    ready: iS
-    barred: S
-    starting: nuxRU
-    not_sent: s
-    unclear: sRU
-    running: CcEU
-    cancelling: CkEU
-    settling: A
-    attempt_over: rS
-    retrying: i
-    unknown:
-    ended:
+    waiting: qQ
+    ready: iSaqQ
+    barred: SqQ
+    starting: nuxRUqQ
+    not_sent: sqQ
+    unclear: sRUqQ
+    running: CcEUqQ
+    cancelling: CkEUqQ
+    settling: AqQ
+    attempt_over: rSqQ
+    retrying: iSaqQ
+    unknown: vqQ
+    ended: Q
     ");
 }
 

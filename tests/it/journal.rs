@@ -7,7 +7,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
-use synflow::flow::{CancelReason, Event, FlowHeader, FlowId, Outcome, Recorded, RunStatus, StepError};
+use synflow::flow::{
+    CancelReason, Event, FlowHeader, FlowId, Outcome, Recorded, Resolution, RunStatus, StepError, Trust,
+};
 use synflow::journal::{FlowLookup, Journal, JournalError};
 use synflow::plan::StepId;
 use synflow::time::{Delay, Timestamp};
@@ -48,6 +50,7 @@ fn one_of_each() -> Vec<Event> {
             attempt: 1,
             run,
             parameters: parameters.as_object().unwrap().clone(),
+            recovery: None,
         },
         Event::StartNotSent {
             step: step(),
@@ -61,6 +64,7 @@ fn one_of_each() -> Vec<Event> {
             attempt: 1,
             reason: "no answer within 60s".to_owned(),
             refusal: None,
+            other: None,
         },
         Event::StartRefused { step: step(), attempt: 1, error: error() },
         Event::RunStarted { step: step(), attempt: 1, run, adopted: false },
@@ -80,6 +84,7 @@ fn one_of_each() -> Vec<Event> {
             attempt: 1,
             outcome: Outcome::Failed,
             error: Some(StepError { activity: Some("Copy_Final".to_owned()), ..error() }),
+            restart: None,
         },
         Event::RetryScheduled { step: step(), attempt: 2, at: at(97) },
         Event::StepEnded {
@@ -87,7 +92,27 @@ fn one_of_each() -> Vec<Event> {
             outcome: Outcome::Blocked,
             reason: "`ingest` ended failed".to_owned(),
         },
+        Event::RunAttached {
+            step: step(),
+            attempt: 1,
+            run,
+            parameters: parameters.as_object().unwrap().clone(),
+        },
+        Event::Resolved { step: step(), attempt: 1, resolution: Resolution::Run { run } },
+        Event::StepCancelRequested { step: step() },
+        Event::CancelRequested,
         Event::Detached,
+        Event::Resumed {
+            redo: vec![step()],
+            trust: [("https://contoso-dw.dev.azuresynapse.net".to_owned(), Trust::Proven)].into(),
+        },
+        Event::PlanChanged {
+            plan_file: "nightly.yaml".to_owned(),
+            plan_text: "version: 1\n".to_owned(),
+            plan_sha256: "5e88".to_owned(),
+            inputs: serde_json::Map::new(),
+            env: std::collections::BTreeMap::new(),
+        },
         Event::GivenUp,
         Event::FlowEnded { exit_code: 1 },
     ]
@@ -109,6 +134,12 @@ const fn kind(event: &Event) -> &'static str {
         Event::AttemptEnded { .. } => "attempt_ended",
         Event::RetryScheduled { .. } => "retry_scheduled",
         Event::StepEnded { .. } => "step_ended",
+        Event::RunAttached { .. } => "run_attached",
+        Event::Resolved { .. } => "resolved",
+        Event::StepCancelRequested { .. } => "step_cancel_requested",
+        Event::CancelRequested => "cancel_requested",
+        Event::Resumed { .. } => "resumed",
+        Event::PlanChanged { .. } => "plan_changed",
         Event::Detached => "detached",
         Event::GivenUp => "given_up",
         Event::FlowEnded { .. } => "flow_ended",
@@ -171,7 +202,13 @@ fn numbers_come_back_as_they_were() {
     }
     parameters.insert("large".to_owned(), json!(u64::MAX));
     parameters.insert("small".to_owned(), json!(i64::MIN));
-    let intent = Event::StartIntended { step: StepId::new("load"), attempt: 1, run: run_id(1), parameters };
+    let intent = Event::StartIntended {
+        step: StepId::new("load"),
+        attempt: 1,
+        run: run_id(1),
+        parameters,
+        recovery: None,
+    };
     let (mut journal, recorded) = written(&folder, &[intent]);
     // A request that goes again after a crash must say what the first one said.
     assert!(journal.events(&id("7f3a9c")).unwrap() == recorded, "some number has changed");
@@ -383,7 +420,7 @@ fn the_documentation_shows_every_event_as_it_is_written() {
         assert!(line.contains(&format!(r#""kind":"{}""#, kind(event))), "{line}");
     }
     let kinds: BTreeSet<&str> = events.iter().map(kind).collect();
-    assert_eq!(kinds.len(), 16, "one event of each kind");
+    assert_eq!(kinds.len(), 22, "one event of each kind");
     let headers: Vec<FlowHeader> = shown.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert_eq!(headers.len(), 1, "docs/journal.md shows one header");
     assert!(shown.contains(&serde_json::to_string(&headers[0]).unwrap().as_str()));

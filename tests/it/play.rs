@@ -9,10 +9,12 @@ use synflow::flow::policy::Limits;
 use synflow::flow::watch::Watch;
 use synflow::flow::{
     ActivitySeen, CancelReason, Event, Flow, FlowHeader, FlowId, Outcome, Recorded, RunId, RunSeen,
-    RunStatus, StartOutcome, StepError, StepState,
+    RunStatus, StartOutcome, StepError, StepState, Trust,
 };
 use synflow::graph::PlanGraph;
-use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
+use synflow::plan::{
+    Cloud, Edge, EdgeRule, IfRunning, OnTimeout, Place, Plan, Retry, Step, StepId, StepIndex, Workspace,
+};
 use synflow::time::{Delay, Timestamp};
 use uuid::Uuid;
 
@@ -32,6 +34,8 @@ pub(crate) fn step(id: &str, depends_on: &[usize]) -> Step {
         timeout: None,
         retry: Retry::default(),
         allow_failure: false,
+        on_timeout: OnTimeout::Cancel,
+        if_running: IfRunning::Start,
         tags: Vec::new(),
     }
 }
@@ -75,6 +79,7 @@ pub(crate) fn header(id: &str, plan_name: &str, max_parallel: usize) -> FlowHead
         emulated: true,
         max_parallel,
         seed: 7,
+        trust: std::collections::BTreeMap::new(),
     }
 }
 
@@ -101,6 +106,22 @@ impl Play {
         let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 7 };
         let flow = Flow::new(header("7f3a9c", "sketch", max_parallel), Arc::new(plan), Arc::new(graph));
         Self { flow, watch: Watch::default(), limits, now: DAWN, events: Vec::new(), runs_chosen: 0 }
+    }
+
+    /// Makes a flow whose workspaces are known to take our ids for their runs.
+    pub(crate) fn proven(plan: Plan) -> Self {
+        let mut made = Self::new(plan.clone());
+        let endpoints = plan.workspaces.iter().map(|workspace| workspace.endpoint.clone());
+        let trust = endpoints.map(|endpoint| (endpoint, Trust::Proven)).collect();
+        let graph = PlanGraph::link(&plan).unwrap();
+        let header = FlowHeader { trust, ..made.flow.header().clone() };
+        made.flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
+        made
+    }
+
+    /// Answers a look-up: the run is there.
+    pub(crate) fn look(&mut self, step: usize) {
+        self.watch.looked_up(StepIndex(step), true, self.now);
     }
 
     /// Returns the same flow folded afresh from what was recorded.
@@ -179,7 +200,7 @@ impl Play {
         self.runs_chosen += 1;
         let run = run_id(self.runs_chosen);
         let (id, attempt) = (self.id(step), self.attempt(step) + 1);
-        self.record(Event::StartIntended { step: id, attempt, run, parameters: Map::new() });
+        self.record(Event::StartIntended { step: id, attempt, run, parameters: Map::new(), recovery: None });
         run
     }
 
@@ -221,7 +242,13 @@ impl Play {
         self.intend(step);
         self.answer(step, StartOutcome::Unclear { reason: "no answer".to_owned() });
         let (id, attempt) = (self.id(step), self.attempt(step));
-        self.record(Event::AttemptEnded { step: id, attempt, outcome: Outcome::Unknown, error: None });
+        self.record(Event::AttemptEnded {
+            step: id,
+            attempt,
+            outcome: Outcome::Unknown,
+            error: None,
+            restart: None,
+        });
     }
 }
 
@@ -280,6 +307,7 @@ pub(crate) fn activity(name: &str, status: &str) -> ActivitySeen {
         end: None,
         error: StepError { code: "2200".to_owned(), message: "no such table".to_owned(), activity: None },
         output: json!(null),
+        child: None,
     }
 }
 
@@ -293,6 +321,9 @@ pub(crate) fn timed_out() -> Play {
     play.wait(Delay::from_ms(59_999));
     assert_eq!(play.facts(), []);
     play.wait(Delay::from_ms(1));
+    assert_eq!(play.facts(), [], "one last look comes first");
+    assert_eq!(play.decide().effects, [Effect::LookUp { step: StepIndex(0), run: play.run(0) }]);
+    play.look(0);
     let want = Event::CancelIntended { step: play.id(0), attempt: 1, reason: CancelReason::TimedOut };
     assert_eq!(play.facts(), [want]);
     play

@@ -142,6 +142,13 @@ impl Service {
         seen.filter(|seen| seen.last_updated.is_some_and(|at| at > after)).collect()
     }
 
+    /// Lists the runs of a step's pipeline that began in a window, as far as the lists have heard.
+    pub(crate) fn search(&self, now: Timestamp, step: usize, from: Timestamp, to: Timestamp) -> Vec<RunSeen> {
+        let of_step = self.runs.iter().filter(|run| run.asked.step == step);
+        let seen = of_step.filter_map(|run| run.seen_at(now - run.list_lag));
+        seen.filter(|seen| seen.run_start.is_none_or(|start| from <= start && start <= to)).collect()
+    }
+
     pub(crate) fn activities(&self, run: RunId) -> Vec<ActivitySeen> {
         let run = &self.runs[self.by_id[&run]];
         let failed = run.end == RunStatus::Failed || run.activity_failed;
@@ -154,6 +161,7 @@ impl Service {
             end: None,
             error: StepError::default(),
             output: serde_json::Value::Null,
+            child: None,
         }]
     }
 }

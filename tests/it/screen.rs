@@ -165,6 +165,7 @@ impl Show {
             emulated: false,
             max_parallel: plan.max_parallel,
             seed: 1,
+            trust: std::collections::BTreeMap::new(),
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         Self { flow, bars: Bars::new(screen.clone(), colour), screen: screen.clone(), now }
@@ -188,7 +189,13 @@ impl Show {
     fn intend(&mut self, step: usize) -> RunId {
         let run = RunId(Uuid::from_u128(step as u128 + 1));
         let attempt = self.flow.run(StepIndex(step)).attempts.len() as u32 + 1;
-        self.record(Event::StartIntended { step: self.id(step), attempt, run, parameters: Map::new() });
+        self.record(Event::StartIntended {
+            step: self.id(step),
+            attempt,
+            run,
+            parameters: Map::new(),
+            recovery: None,
+        });
         run
     }
 
@@ -221,7 +228,7 @@ impl Show {
             run_start: None,
             run_end: None,
         });
-        self.record(Event::AttemptEnded { step: id, attempt: 1, outcome, error });
+        self.record(Event::AttemptEnded { step: id, attempt: 1, outcome, error, restart: None });
         outcome
     }
 
@@ -240,6 +247,7 @@ impl Show {
             end: None,
             error: StepError::default(),
             output: Value::Null,
+            child: None,
         };
         let seen = [
             activity("Lookup_1", "Succeeded"),
@@ -266,6 +274,8 @@ fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
         retry: Retry { max_attempts: 2, ..Retry::default() },
         allow_failure: false,
         tags: Vec::new(),
+        if_running: synflow::plan::IfRunning::Start,
+        on_timeout: synflow::plan::OnTimeout::Cancel,
     };
     Plan {
         name: "nightly-sales".to_owned(),
@@ -308,7 +318,7 @@ fn busy(screen: &Screen, colour: bool) -> Show {
     show.status(2, RunStatus::Queued);
     show.intend(3);
     let reason = "502 Bad Gateway\x1b[2J".to_owned();
-    show.record(Event::StartUnclear { step: show.id(3), attempt: 1, reason, refusal: None });
+    show.record(Event::StartUnclear { step: show.id(3), attempt: 1, reason, refusal: None, other: None });
     show.wait(65_000);
     show.intend(4);
     let (reason, again_at) = ("429 Too Many Requests".to_owned(), show.now + Delay::from_secs(5));

@@ -252,6 +252,7 @@ fn random_step(dice: &mut Dice, number: usize, workspaces: u64) -> Step {
         delay: dice.delay(0, 60_000),
         backoff,
         max_delay: Delay::from_secs(90),
+        ..Retry::default()
     };
     Step {
         workspace: dice.within(0, workspaces - 1) as usize,

@@ -15,7 +15,10 @@ fn an_ended_run_is_judged_by_its_activities() {
         let mut play = one();
         play.start(0);
         play.see(0, status.clone());
-        assert_eq!(play.effects(), [Effect::ReadActivities { step: StepIndex(0), run: play.run(0) }]);
+        assert_eq!(
+            play.effects(),
+            [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), with_children: false }]
+        );
         play.record(observe::judged(&play.flow, StepIndex(0), activities));
         play.facts();
         assert_eq!(*play.state(0), StepState::Ended { outcome: want });
@@ -43,7 +46,8 @@ fn an_ended_run_is_judged_by_its_activities() {
 fn give_up_reading(play: &mut Play, step: usize) {
     let chore = Chore::ReadActivities(StepIndex(step));
     for failure in 0..ACTIVITY_READS_MAX {
-        let read = Effect::ReadActivities { step: StepIndex(step), run: play.run(step) };
+        let read =
+            Effect::ReadActivities { step: StepIndex(step), run: play.run(step), with_children: false };
         assert_eq!(play.effects(), [read], "after {failure} failures");
         play.watch.begin(chore);
         let pause = play.watch.failed(chore, &play.limits, play.now, None);
@@ -70,7 +74,10 @@ fn activities_are_read_again_for_each_attempt() {
     play.wait(Delay::from_secs(30));
     play.start(0);
     play.see(0, RunStatus::Succeeded);
-    assert_eq!(play.effects(), [Effect::ReadActivities { step: StepIndex(0), run: play.run(0) }]);
+    assert_eq!(
+        play.effects(),
+        [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), with_children: false }]
+    );
 }
 
 #[test]

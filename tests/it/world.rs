@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use synflow::flow::decide::Effect;
 use synflow::flow::watch::Chore;
-use synflow::flow::{ActivitySeen, Event, RunId, RunSeen, StartOutcome, StepError, observe};
+use synflow::flow::{
+    ActivitySeen, Event, RunId, RunSeen, StartOutcome, StepError, StepState, Trust, observe,
+};
 use synflow::plan::{Plan, StepIndex};
 use synflow::time::{Delay, Timestamp};
 
@@ -28,6 +30,7 @@ enum Request {
     Query { workspace: usize, after: Timestamp, sweep: bool, asked_at: Timestamp },
     ReadActivities { step: StepIndex, run: RunId },
     Cancel { step: StepIndex, run: RunId },
+    Search { step: StepIndex, from: Timestamp, to: Timestamp, asked_at: Timestamp },
 }
 
 /// What comes back. Nothing inside means: no useful answer.
@@ -53,6 +56,11 @@ enum Reply {
         step: StepIndex,
         run: RunId,
         accepted: bool,
+    },
+    Search {
+        step: StepIndex,
+        asked_at: Timestamp,
+        seen: Option<Vec<RunSeen>>,
     },
 }
 
@@ -116,7 +124,14 @@ impl World {
             let after = self.play.decide();
             assert!(after.facts.is_empty(), "nothing follows from having begun: {:?}", after.facts);
             assert!(after.effects.is_empty(), "what is under way is not wanted again: {:?}", after.effects);
-            let idle = self.play.flow.places_left() > 0 && self.play.flow.ready().next().is_some();
+            let may_start = |(_, step): (usize, StepIndex)| {
+                let (flow, workspace) = (&self.play.flow, self.play.flow.step(step).workspace);
+                let is_asking = |other: StepIndex| {
+                    flow.run(other).state == StepState::Starting && flow.step(other).workspace == workspace
+                };
+                flow.trust(workspace) != Trust::NotProven || !flow.live().any(is_asking)
+            };
+            let idle = self.play.flow.places_left() > 0 && self.play.flow.ready().any(may_start);
             assert!(!idle, "a ready step was left lying although there is a place");
             let next = self.coming.keys().next().map(|&(at, _)| at);
             let wake_at = if acted { after.wake_at } else { decision.wake_at };
@@ -148,10 +163,10 @@ impl World {
             self.play.watch.begin(chore);
         }
         match effect {
-            Effect::Start { step, attempt, parameters } => {
+            Effect::Start { step, attempt, parameters, recovery } => {
                 let run = RunId(self.dice.uuid());
                 let id = self.play.flow.step(step).id.clone();
-                self.record(Event::StartIntended { step: id, attempt, run, parameters });
+                self.record(Event::StartIntended { step: id, attempt, run, parameters, recovery });
                 self.send_start(step);
             }
             Effect::SendAgain { step } => {
@@ -163,8 +178,12 @@ impl World {
             Effect::Query { workspace, after, sweep } => {
                 self.ask(Request::Query { workspace, after, sweep, asked_at: self.play.now });
             }
-            Effect::ReadActivities { step, run } => self.ask(Request::ReadActivities { step, run }),
+            Effect::ReadActivities { step, run, .. } => self.ask(Request::ReadActivities { step, run }),
             Effect::Cancel { step, run } => self.ask(Request::Cancel { step, run }),
+            Effect::Search { step, from, to } => {
+                self.ask(Request::Search { step, from, to, asked_at: self.play.now });
+            }
+            Effect::LookAround { .. } => unreachable!("no step here asks who else is running"),
         }
     }
 
@@ -244,6 +263,7 @@ impl World {
             }
             Request::ReadActivities { step, .. } => Reply::ReadActivities { step, seen: None },
             Request::Cancel { step, run } => Reply::Cancel { step, run, accepted: false },
+            Request::Search { step, asked_at, .. } => Reply::Search { step, asked_at, seen: None },
         };
         if self.dice.percent(50) {
             self.later(there, Happening::LandsUnheard(request));
@@ -274,6 +294,10 @@ impl World {
                 self.service.cancel(now, run);
                 Reply::Cancel { step, run, accepted: true }
             }
+            Request::Search { step, from, to, asked_at } => {
+                let seen = Some(self.service.search(now, step.0, from, to));
+                Reply::Search { step, asked_at, seen }
+            }
         }
     }
 
@@ -289,6 +313,7 @@ impl World {
             Reply::Query { workspace, seen, .. } => (Chore::Query(*workspace), seen.is_some()),
             Reply::ReadActivities { step, seen } => (Chore::ReadActivities(*step), seen.is_some()),
             Reply::Cancel { step, accepted, .. } => (Chore::Cancel(*step), *accepted),
+            Reply::Search { step, seen, .. } => (Chore::Search(*step), seen.is_some()),
         };
         if !useful {
             let pause = self.play.watch.failed(chore, &limits, now, None);
@@ -308,7 +333,10 @@ impl World {
                 self.record_all(events);
             }
             Reply::ReadActivities { step, seen: Some(seen) } => {
-                self.record(observe::judged(&self.play.flow, step, &seen));
+                self.record_all(observe::activities_read(&self.play.flow, step, &seen, &[]));
+            }
+            Reply::Search { step, asked_at, seen: Some(seen) } => {
+                self.play.watch.searched(step, seen, asked_at);
             }
             Reply::Cancel { step, run, .. } => {
                 let event = observe::cancel_accepted(&self.play.flow, step, run);

@@ -3,12 +3,15 @@
 //! [`decide`] looks at the flow and at the schedule of questions, never at what just happened: a lost
 //! wake-up costs a delay, never a stuck flow. It costs nothing for steps that are over.
 
+mod start;
+mod tend;
+
 use serde_json::{Map, Value};
 
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
-use crate::flow::{Event, Flow, Outcome, RunId, StepError, StepRun, StepState, Trust};
-use crate::plan::StepIndex;
+use crate::flow::{Event, Flow, Outcome, Recovery, RunId, StepState};
+use crate::plan::{RetryOn, StepIndex};
 use crate::time::Timestamp;
 
 /// Something wanted from the world. It may be lost; deciding again brings it back.
@@ -22,6 +25,8 @@ pub enum Effect {
         attempt: u32,
         /// The rendered parameters.
         parameters: Map<String, Value>,
+        /// The failed run to take up, if the pipeline shall not run whole.
+        recovery: Option<Recovery>,
     },
     /// Put that on disk, then send the same start request again: the last one certainly started nothing, or the service
     /// makes one run of both.
@@ -51,6 +56,25 @@ pub enum Effect {
         step: StepIndex,
         /// Its run.
         run: RunId,
+        /// Whether to ask for the runs that it started, too: a cancelled run is over when they are.
+        with_children: bool,
+    },
+    /// Search the runs of the step's pipeline for the one that an unclear start made: equal parameters, begun between
+    /// these times by our clock, claimed by no attempt of another flow.
+    Search {
+        /// The step.
+        step: StepIndex,
+        /// Begun at this time or later.
+        from: Timestamp,
+        /// Begun at this time or earlier.
+        to: Timestamp,
+    },
+    /// Ask which runs of the step's pipeline are live, whoever started them.
+    LookAround {
+        /// The step.
+        step: StepIndex,
+        /// The parameters that it would send.
+        parameters: Map<String, Value>,
     },
     /// Ask Synapse to cancel a run and its children.
     Cancel {
@@ -70,6 +94,8 @@ impl Effect {
             Self::Query { workspace, .. } => Some(Chore::Query(workspace)),
             Self::ReadActivities { step, .. } => Some(Chore::ReadActivities(step)),
             Self::Cancel { step, .. } => Some(Chore::Cancel(step)),
+            Self::Search { step, .. } => Some(Chore::Search(step)),
+            Self::LookAround { step, .. } => Some(Chore::LookAround(step)),
         }
     }
 }
@@ -90,9 +116,9 @@ pub fn decide(flow: &Flow, watch: &Watch, limits: &Limits, now: Timestamp) -> De
     let mut decision = Decision::default();
     conclude(flow, now, &mut decision);
     for step in flow.live() {
-        tend(flow, watch, limits, now, step, &mut decision);
+        tend::tend(flow, watch, limits, now, step, &mut decision);
     }
-    start_ready(flow, now, &mut decision);
+    start::start_ready(flow, watch, limits, now, &mut decision);
     if decision.facts.is_empty() {
         watch_workspaces(flow, watch, limits, now, &mut decision);
     } else {
@@ -128,10 +154,10 @@ fn conclude(flow: &Flow, now: Timestamp, decision: &mut Decision) {
                 Event::StepEnded { step: id, outcome: *outcome, reason: reason.clone() }
             }
             StepState::AttemptOver { outcome, retryable } => {
-                let retry = &flow.step(step).retry;
                 let next = run.attempts.len() as u32 + 1;
-                if *retryable && *outcome == Outcome::Failed && next <= retry.max_attempts {
-                    let at = now + policy::retry_delay(retry, next);
+                let tried = (run.attempts.len() - run.old_attempts) as u32;
+                if *retryable && may_try_again(flow, step, *outcome, tried) {
+                    let at = now + policy::retry_delay(&flow.step(step).retry, tried + 1);
                     Event::RetryScheduled { step: id, attempt: next, at }
                 } else {
                     Event::StepEnded { step: id, outcome: *outcome, reason: String::new() }
@@ -145,129 +171,17 @@ fn conclude(flow: &Flow, now: Timestamp, decision: &mut Decision) {
     }
 }
 
-/// Wants what one live step needs.
-fn tend(
-    flow: &Flow,
-    watch: &Watch,
-    limits: &Limits,
-    now: Timestamp,
-    step: StepIndex,
-    decision: &mut Decision,
-) {
-    let step_run = flow.run(step);
-    let attempt = step_run.last_attempt().expect("a live step has an attempt");
-    let run = attempt.run;
-    match &step_run.state {
-        StepState::NotSent { again_at } if *again_at <= now => {
-            decision.effects.push(Effect::SendAgain { step });
-        }
-        StepState::NotSent { again_at } => decision.wake(*again_at),
-        StepState::Unclear { since } => {
-            let is_proven = flow.trust(flow.step(step).workspace) == Trust::Proven;
-            let may_send = is_proven && attempt.refusal.is_none() && attempt.sends < policy::SENDS_MAX;
-            // Only a repeated request makes up for a short look: an end is not judged before the whole grace is over.
-            let share = if may_send { policy::PROVEN_GRACE_SHARE } else { 1.0 };
-            let looked_until = *since + limits.start_grace.scaled(share);
-            if watch.not_there_at(step).is_none_or(|at| at < looked_until) {
-                decision.want(watch, now, Effect::LookUp { step, run });
-            } else if let Some(refusal) = &attempt.refusal {
-                decision.facts.push(refused(flow, step, attempt.number, refusal));
-            } else if may_send {
-                // However late the first request lands, the service makes one run of the two.
-                decision.effects.push(Effect::SendAgain { step });
-            } else {
-                decision.facts.push(lost(flow, step, step_run, &attempt.trouble));
-            }
-        }
-        StepState::Running => {
-            let started_at = attempt.started_at.expect("a running attempt has started");
-            let deadline = flow.step(step).timeout.map(|timeout| started_at + timeout);
-            match deadline {
-                Some(deadline) if attempt.cancel.is_none() && deadline <= now => {
-                    decision.facts.push(Event::CancelIntended {
-                        step: flow.step(step).id.clone(),
-                        attempt: attempt.number,
-                        reason: crate::flow::CancelReason::TimedOut,
-                    });
-                }
-                Some(deadline) if attempt.cancel.is_none() => decision.wake(deadline),
-                _ => {}
-            }
-            if attempt.cancel.is_some() && !attempt.cancel_accepted {
-                decision.want(watch, now, Effect::Cancel { step, run });
-            }
-            if watch.is_gone_for(step, limits.start_grace) {
-                decision.facts.push(lost(flow, step, step_run, "Synapse no longer knows the run"));
-            } else if watch.is_missing(step) {
-                decision.want(watch, now, Effect::LookUp { step, run });
-            }
-        }
-        StepState::Settling if watch.failures(Chore::ReadActivities(step)) >= policy::ACTIVITY_READS_MAX => {
-            decision.facts.push(super::observe::judged(flow, step, &[]));
-        }
-        StepState::Settling => decision.want(watch, now, Effect::ReadActivities { step, run }),
-        _ => {}
-    }
-}
-
-/// Returns the end of an attempt that Synapse refused after an unclear request, now that no run was found.
-fn refused(flow: &Flow, step: StepIndex, attempt: u32, refusal: &StepError) -> Event {
-    let step = flow.step(step).id.clone();
-    Event::AttemptEnded { step, attempt, outcome: Outcome::Failed, error: Some(refusal.clone()) }
-}
-
-/// Returns the end of an attempt whose run nobody can tell anything about.
-fn lost(flow: &Flow, step: StepIndex, run: &StepRun, why: &str) -> Event {
-    let attempt = run.last_attempt().expect("a live step has an attempt");
-    Event::AttemptEnded {
-        step: flow.step(step).id.clone(),
-        attempt: attempt.number,
-        outcome: Outcome::Unknown,
-        error: Some(StepError { code: String::new(), message: why.to_owned(), activity: None }),
-    }
-}
-
-/// Starts what is ready while there are places: by rank, retries among them once they are due.
-fn start_ready(flow: &Flow, now: Timestamp, decision: &mut Decision) {
-    let mut candidates: Vec<(usize, StepIndex)> = Vec::new();
-    for step in flow.retrying() {
-        let StepState::Retrying { at } = flow.run(step).state else { continue };
-        if at <= now {
-            candidates.push((flow.graph().rank(step), step));
-        } else {
-            decision.wake(at);
-        }
-    }
-    let places = flow.places_left();
-    candidates.extend(flow.ready().take(places));
-    candidates.sort_unstable();
-    for (_, step) in candidates.into_iter().take(places) {
-        let attempt = flow.run(step).attempts.len() as u32 + 1;
-        match rendered(flow, step) {
-            Ok(parameters) => decision.effects.push(Effect::Start { step, attempt, parameters }),
-            Err(reason) => decision.facts.push(Event::StepEnded {
-                step: flow.step(step).id.clone(),
-                outcome: Outcome::Failed,
-                reason,
-            }),
-        }
-    }
-}
-
-/// Returns the parameters that an attempt sends.
-///
-/// A later attempt sends what the first one did: a retry must not mean something else.
-fn rendered(flow: &Flow, step: StepIndex) -> Result<Map<String, Value>, String> {
-    if let Some(earlier) = flow.run(step).last_attempt() {
-        return Ok(earlier.parameters.clone());
-    }
-    let scope = flow.scope(step);
-    let parameters = flow.step(step).parameters.iter();
-    let render = |(name, template): &(String, crate::plan::Template)| {
-        let value = template.render(&scope).map_err(|why| format!("parameter `{name}`: {why}"))?;
-        Ok((name.clone(), value))
+/// Says whether the plan wants another attempt after one that ended like this.
+fn may_try_again(flow: &Flow, step: StepIndex, outcome: Outcome, tried: u32) -> bool {
+    let (retry, run) = (&flow.step(step).retry, flow.run(step));
+    let is_listed = |on: &RetryOn| match on {
+        RetryOn::Failed => outcome == Outcome::Failed,
+        RetryOn::TimedOut => outcome == Outcome::TimedOut,
+        RetryOn::Cancelled => outcome == Outcome::Cancelled,
+        RetryOn::Code(code) => run.error().is_some_and(|error| error.code == *code),
     };
-    parameters.map(render).collect()
+    let is_wanted = !run.cancel_asked && !run.stale && tried < retry.max_attempts;
+    is_wanted && outcome != Outcome::Succeeded && outcome != Outcome::Warned && retry.on.iter().any(is_listed)
 }
 
 /// Asks each workspace with running steps once a beat: a single run by its id, several by one list.

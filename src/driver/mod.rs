@@ -4,22 +4,24 @@
 //! the only thing whose failure ends the loop. Every task belongs to the loop and ends with it.
 #![expect(clippy::disallowed_methods, reason = "the loop reads the clock for everybody")]
 
+mod errand;
+mod request;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::{self, JoinSet};
 
+use self::errand::{ActivitiesRead, Done, Errand};
 use crate::flow::decide::{Effect, decide};
 use crate::flow::policy::Limits;
 use crate::flow::watch::{Chore, Watch};
-use crate::flow::{
-    ActivitySeen, Event, Flow, IllegalEvent, RunId, RunSeen, StartOutcome, StepState, observe,
-};
+use crate::flow::{Event, Flow, IllegalEvent, RunId, StartOutcome, StepState, observe};
 use crate::journal::{Journal, JournalError};
 use crate::plan::{StepId, StepIndex};
 use crate::report::Report;
-use crate::synapse::{CallFailure, SynapseClient, Window};
+use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::{Delay, Timestamp};
 
 /// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
@@ -27,9 +29,6 @@ const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
 
 /// How long start requests may still land when the journal is gone.
 const WIND_DOWN_WAIT: Duration = Duration::from_secs(30);
-
-/// How far into our future a list query reaches: the service's clock may be ahead.
-const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
 
 /// Every how many beats the activities of a step on the screen are read.
 const PEEK_BEATS: u64 = 4;
@@ -78,31 +77,6 @@ pub struct Driver {
     errands: HashMap<task::Id, Errand>,
     /// When the activities of a step were last asked for, for the screen alone.
     peeks: BTreeMap<StepIndex, Timestamp>,
-}
-
-/// What a task is for.
-#[derive(Clone, Copy, Debug)]
-enum Errand {
-    Start(StepIndex),
-    Chore(Chore),
-    Peek,
-}
-
-/// What a task brings back.
-enum Done {
-    Start(StepIndex, StartOutcome),
-    LookUp { step: StepIndex, run: RunId, asked_at: Timestamp, answer: Result<Option<RunSeen>, CallFailure> },
-    Query { workspace: usize, sweep: bool, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
-    Activities(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
-    Cancel { step: StepIndex, run: RunId, answer: Result<(), CallFailure> },
-    Peek(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
-}
-
-impl Done {
-    /// Says whether it tells of runs that another answer may tell of, too.
-    const fn is_of_runs(&self) -> bool {
-        matches!(self, Self::LookUp { .. } | Self::Query { .. } | Self::Cancel { .. })
-    }
 }
 
 /// Reads the clock.
@@ -205,12 +179,13 @@ impl Driver {
     /// Returns what must be on disk before an effect may begin.
     fn intent(&self, effect: &Effect) -> Option<Event> {
         match effect {
-            Effect::Start { step, attempt, parameters } => Some(Event::StartIntended {
+            Effect::Start { step, attempt, parameters, recovery } => Some(Event::StartIntended {
                 step: self.flow.step(*step).id.clone(),
                 attempt: *attempt,
                 // From the operating system's randomness, never the seed: a repeated id would bring back an old run.
                 run: RunId(uuid::Uuid::new_v4()),
                 parameters: parameters.clone(),
+                recovery: recovery.clone(),
             }),
             Effect::SendAgain { step } => {
                 let attempt = self.flow.run(*step).last_attempt()?.number;
@@ -218,61 +193,6 @@ impl Driver {
             }
             _ => None,
         }
-    }
-
-    /// Sends the request of one effect, as a task of this loop.
-    fn begin(&mut self, effect: &Effect, asked_at: Timestamp) {
-        match *effect {
-            Effect::Start { step, .. } | Effect::SendAgain { step } => {
-                let attempt = self.flow.run(step).last_attempt().expect("the intent made an attempt");
-                let (run, parameters) = (attempt.run, attempt.parameters.clone());
-                let (client, pipeline) = self.target(step);
-                self.spawn(Errand::Start(step), async move {
-                    Done::Start(step, client.create_run(&pipeline, run, &parameters).await)
-                });
-            }
-            Effect::LookUp { step, run } => {
-                let (client, _) = self.target(step);
-                self.ask(Chore::LookUp(step), async move {
-                    Done::LookUp { step, run, asked_at, answer: client.run(run).await }
-                });
-            }
-            Effect::Query { workspace, after, sweep } => {
-                let client = self.clients[workspace].clone();
-                let window = Window { after, before: asked_at + LIST_AHEAD };
-                self.ask(Chore::Query(workspace), async move {
-                    let answer = client.query_runs(window, &[]).await;
-                    Done::Query { workspace, sweep, asked_at, answer }
-                });
-            }
-            Effect::ReadActivities { step, run } => {
-                let (client, pipeline) = self.target(step);
-                self.ask(Chore::ReadActivities(step), async move {
-                    Done::Activities(step, client.activities(&pipeline, run).await)
-                });
-            }
-            Effect::Cancel { step, run } => {
-                let (client, _) = self.target(step);
-                self.ask(Chore::Cancel(step), async move {
-                    Done::Cancel { step, run, answer: client.cancel(run).await }
-                });
-            }
-        }
-    }
-
-    fn ask(&mut self, chore: Chore, task: impl Future<Output = Done> + Send + 'static) {
-        self.watch.begin(chore);
-        self.spawn(Errand::Chore(chore), task);
-    }
-
-    fn spawn(&mut self, errand: Errand, task: impl Future<Output = Done> + Send + 'static) {
-        let id = self.tasks.spawn(task).id();
-        self.errands.insert(id, errand);
-    }
-
-    fn target(&self, step: StepIndex) -> (SynapseClient, String) {
-        let step = self.flow.step(step);
-        (self.clients[step.workspace].clone(), step.pipeline.clone())
     }
 
     /// Takes in a task's answer and every other that is there already, and records them together.
@@ -335,11 +255,26 @@ impl Driver {
                 observe::runs_listed(&self.flow, &runs)
             }
             Done::Activities(step, answer) => match self.settle(Chore::ReadActivities(step), at, answer) {
-                Some(activities) if self.flow.run(step).state == StepState::Settling => {
-                    vec![observe::judged(&self.flow, step, &activities)]
+                Some(read) => {
+                    let ActivitiesRead { activities, live_children } = read;
+                    observe::activities_read(&self.flow, step, &activities, &live_children)
+                        .into_iter()
+                        .collect()
                 }
-                _ => Vec::new(),
+                None => Vec::new(),
             },
+            Done::Search { step, asked_at, answer } => {
+                if let Some(found) = self.settle(Chore::Search(step), at, answer) {
+                    self.watch.searched(step, found, asked_at);
+                }
+                Vec::new()
+            }
+            Done::LookAround { step, asked_at, answer } => {
+                if let Some(around) = self.settle(Chore::LookAround(step), at, answer) {
+                    self.watch.looked_around(step, around, asked_at);
+                }
+                Vec::new()
+            }
             Done::Cancel { step, run, answer } => {
                 let taken = self.settle(Chore::Cancel(step), at, answer).is_some();
                 let event = taken.then(|| observe::cancel_accepted(&self.flow, step, run));
@@ -379,6 +314,8 @@ impl Driver {
             }
             Chore::ReadActivities(of) => format!("reading the activities of `{}`", step(of)),
             Chore::Cancel(of) => format!("cancelling the run of `{}`", step(of)),
+            Chore::Search(of) => format!("searching for the run of `{}`", step(of)),
+            Chore::LookAround(of) => format!("looking whether the pipeline of `{}` runs already", step(of)),
         }
     }
 
@@ -514,6 +451,7 @@ mod tests {
             emulated: false,
             max_parallel: 1,
             seed: 1,
+            trust: BTreeMap::new(),
         };
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::open(folder.path()).expect("a journal");
@@ -538,7 +476,13 @@ mod tests {
         let (step, run) = (StepIndex(0), RunId(uuid::Uuid::from_u128(1)));
         let id = driver.flow.step(step).id.clone();
         let started = [
-            Event::StartIntended { step: id.clone(), attempt: 1, run, parameters: serde_json::Map::new() },
+            Event::StartIntended {
+                step: id.clone(),
+                attempt: 1,
+                run,
+                parameters: serde_json::Map::new(),
+                recovery: None,
+            },
             Event::RunStarted { step: id, attempt: 1, run, adopted: false },
         ];
         driver.record(&started).expect("both are legal");

@@ -1,0 +1,110 @@
+//! From a wish of the core to a request of the client, as a task of the loop.
+
+use std::future::Future;
+
+use crate::driver::Driver;
+use crate::driver::errand::{Done, Errand, read_activities};
+use crate::flow::decide::Effect;
+use crate::flow::watch::{Chore, RunNearby};
+use crate::plan::StepIndex;
+use crate::synapse::{RunFilter, RunListed, SynapseClient, Window};
+use crate::time::{Delay, Timestamp};
+
+/// How far into our future a list query reaches: the service's clock may be ahead.
+const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
+
+/// How long ago a live run may have changed last: the service forgets runs after 45 days (protocol 3.1).
+const LIVE_SINCE: Delay = Delay::from_secs(45 * 24 * 3600);
+
+impl Driver {
+    /// Sends the request of one effect, as a task of this loop.
+    pub(super) fn begin(&mut self, effect: &Effect, asked_at: Timestamp) {
+        match *effect {
+            Effect::Start { step, .. } | Effect::SendAgain { step } => {
+                let attempt = self.flow.run(step).last_attempt().expect("the intent made an attempt");
+                let (run, parameters) = (attempt.run, attempt.parameters.clone());
+                let (client, pipeline) = self.target(step);
+                self.spawn(Errand::Start(step), async move {
+                    Done::Start(step, client.create_run(&pipeline, run, &parameters).await)
+                });
+            }
+            Effect::LookUp { step, run } => {
+                let (client, _) = self.target(step);
+                self.ask(Chore::LookUp(step), async move {
+                    Done::LookUp { step, run, asked_at, answer: client.run(run).await }
+                });
+            }
+            Effect::Query { workspace, after, sweep } => {
+                let client = self.clients[workspace].clone();
+                let window = Window { after, before: asked_at + LIST_AHEAD };
+                self.ask(Chore::Query(workspace), async move {
+                    let answer = client.query_runs(window, &[]).await;
+                    Done::Query { workspace, sweep, asked_at, answer }
+                });
+            }
+            Effect::ReadActivities { step, run, with_children } => {
+                let (client, pipeline) = self.target(step);
+                self.ask(Chore::ReadActivities(step), async move {
+                    Done::Activities(step, read_activities(&client, &pipeline, run, with_children).await)
+                });
+            }
+            Effect::Search { step, from, to } => {
+                let (client, pipeline) = self.target(step);
+                let Some(attempt) = self.flow.run(step).last_attempt() else { return };
+                let parameters = attempt.parameters.clone();
+                self.ask(Chore::Search(step), async move {
+                    let window = Window { after: from, before: asked_at + LIST_AHEAD };
+                    let listed =
+                        client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
+                    let answer = listed.map(|runs| {
+                        let fits = |run: &RunListed| {
+                            run.has_parameters(&parameters)
+                                && run.seen.run_start.is_none_or(|start| (from..=to).contains(&start))
+                        };
+                        runs.into_iter().filter(fits).map(|run| run.seen).collect()
+                    });
+                    Done::Search { step, asked_at, answer }
+                });
+            }
+            Effect::LookAround { step, ref parameters } => {
+                let (client, pipeline) = self.target(step);
+                let parameters = parameters.clone();
+                self.ask(Chore::LookAround(step), async move {
+                    let window = Window { after: asked_at - LIVE_SINCE, before: asked_at + LIST_AHEAD };
+                    let listed =
+                        client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
+                    let answer = listed.map(|runs| {
+                        let live = runs.into_iter().filter(|run| !run.seen.status.is_terminal());
+                        live.map(|run| RunNearby {
+                            run: run.seen.run,
+                            is_equal: run.has_parameters(&parameters),
+                        })
+                        .collect()
+                    });
+                    Done::LookAround { step, asked_at, answer }
+                });
+            }
+            Effect::Cancel { step, run } => {
+                let (client, _) = self.target(step);
+                self.ask(Chore::Cancel(step), async move {
+                    Done::Cancel { step, run, answer: client.cancel(run).await }
+                });
+            }
+        }
+    }
+
+    pub(super) fn ask(&mut self, chore: Chore, task: impl Future<Output = Done> + Send + 'static) {
+        self.watch.begin(chore);
+        self.spawn(Errand::Chore(chore), task);
+    }
+
+    pub(super) fn spawn(&mut self, errand: Errand, task: impl Future<Output = Done> + Send + 'static) {
+        let id = self.tasks.spawn(task).id();
+        self.errands.insert(id, errand);
+    }
+
+    pub(super) fn target(&self, step: StepIndex) -> (SynapseClient, String) {
+        let step = self.flow.step(step);
+        (self.clients[step.workspace].clone(), step.pipeline.clone())
+    }
+}

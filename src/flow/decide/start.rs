@@ -1,0 +1,142 @@
+//! Which of the ready steps start now, and with what.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::flow::decide::{Decision, Effect};
+use crate::flow::policy::Limits;
+use crate::flow::watch::Watch;
+use crate::flow::{Event, Flow, Outcome, Recovery, Restart, StepState, Trust};
+use crate::plan::{IfRunning, RetryMode, StepIndex};
+use crate::time::Timestamp;
+
+/// Starts what is ready while there are places: by rank, retries among them once they are due.
+///
+/// In a workspace that has not shown whether it takes our ids, a start waits for the answer to the one before it.
+pub(super) fn start_ready(
+    flow: &Flow,
+    watch: &Watch,
+    limits: &Limits,
+    now: Timestamp,
+    decision: &mut Decision,
+) {
+    let mut due: Vec<(usize, StepIndex)> = Vec::new();
+    for step in flow.retrying() {
+        let StepState::Retrying { at } = flow.run(step).state else { continue };
+        if at <= now {
+            due.push((flow.graph().rank(step), step));
+        } else {
+            decision.wake(at);
+        }
+    }
+    due.sort_unstable();
+    let mut places = flow.places_left();
+    let mut asking = workspaces_asking(flow);
+    let mut due = due.into_iter().peekable();
+    let mut ready = flow.ready().peekable();
+    while places > 0 && asking.len() < flow.plan().workspaces.len() {
+        let next = if due.peek().is_some_and(|first| ready.peek().is_none_or(|second| first < second)) {
+            due.next()
+        } else {
+            ready.next()
+        };
+        let Some((_, step)) = next else { return };
+        let workspace = flow.step(step).workspace;
+        if asking.contains(&workspace) {
+            continue;
+        }
+        match start(flow, watch, limits, now, step, decision) {
+            Ok(Some(effect)) => {
+                decision.effects.push(effect);
+                places -= 1;
+                if flow.trust(workspace) == Trust::NotProven {
+                    asking.insert(workspace);
+                }
+            }
+            Ok(None) => {}
+            Err(fact) => decision.facts.push(*fact),
+        }
+    }
+}
+
+/// Returns the workspaces in which nothing may start before the answer to a start under way.
+fn workspaces_asking(flow: &Flow) -> BTreeSet<usize> {
+    let workspaces = 0..flow.plan().workspaces.len();
+    if workspaces.into_iter().all(|workspace| flow.trust(workspace) != Trust::NotProven) {
+        return BTreeSet::new();
+    }
+    let starting = flow.live().filter(|&step| flow.run(step).state == StepState::Starting);
+    let workspaces = starting.map(|step| flow.step(step).workspace);
+    workspaces.filter(|&workspace| flow.trust(workspace) == Trust::NotProven).collect()
+}
+
+/// Returns the start of a step; nothing if it must wait for a run that is live already, and a fact if that ends it.
+fn start(
+    flow: &Flow,
+    watch: &Watch,
+    limits: &Limits,
+    now: Timestamp,
+    step: StepIndex,
+    decision: &mut Decision,
+) -> Result<Option<Effect>, Box<Event>> {
+    let place = flow.step(step);
+    let over = |outcome: Outcome, reason: String| {
+        Box::new(Event::StepEnded { step: place.id.clone(), outcome, reason })
+    };
+    let parameters = rendered(flow, step).map_err(|reason| over(Outcome::Failed, reason))?;
+    let attempt = flow.run(step).attempts.len() as u32 + 1;
+    if place.if_running != IfRunning::Start {
+        let around = watch.around_since(step, now - limits.beat);
+        let others = around.map(|around| around.iter().filter(|it| !flow.claims(it.run)).collect::<Vec<_>>());
+        let Some(others) = others else {
+            decision.want(watch, now, Effect::LookAround { step, parameters });
+            return Ok(None);
+        };
+        if let Some(first) = others.first() {
+            let reason = format!("pipeline `{}` runs already: run {}", place.pipeline, first.run);
+            match (place.if_running, others.iter().find(|other| other.is_equal)) {
+                (IfRunning::Skip, _) => return Err(over(Outcome::NotNeeded, reason)),
+                (IfRunning::Fail, _) => return Err(over(Outcome::Failed, reason)),
+                (IfRunning::Attach, Some(equal)) => {
+                    let (step, run) = (place.id.clone(), equal.run);
+                    return Err(Box::new(Event::RunAttached { step, attempt, run, parameters }));
+                }
+                _ => {}
+            }
+            decision.want(watch, now, Effect::LookAround { step, parameters });
+            return Ok(None);
+        }
+    }
+    let recovery = recovery(flow, step, &parameters);
+    Ok(Some(Effect::Start { step, attempt, parameters, recovery }))
+}
+
+/// Returns the failed run that the next attempt takes up: the one before it, with the same parameters, if the plan asks
+/// for that and its end allows it.
+fn recovery(flow: &Flow, step: StepIndex, parameters: &Map<String, Value>) -> Option<Recovery> {
+    let last = flow.run(step).last_attempt()?;
+    let is_wanted = flow.step(step).retry.mode == RetryMode::FromFailure && last.parameters == *parameters;
+    match &last.restart {
+        Some(Restart::From { activity }) if is_wanted => {
+            Some(Recovery { run: last.run, activity: activity.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// Returns the parameters that an attempt sends.
+///
+/// A later attempt sends what the first one did: a retry must not mean something else.
+fn rendered(flow: &Flow, step: StepIndex) -> Result<Map<String, Value>, String> {
+    if let Some(earlier) = flow.run(step).current_attempt() {
+        return Ok(earlier.parameters.clone());
+    }
+    let scope = flow.scope(step);
+    let parameters = flow.step(step).parameters.iter();
+    let render = |(name, template): &(String, crate::plan::Template)| {
+        let value = template.render(&scope).map_err(|why| format!("parameter `{name}`: {why}"))?;
+        Ok((name.clone(), value))
+    };
+    parameters.map(render).collect()
+}

@@ -1,0 +1,280 @@
+//! Taking a flow up again: what begins anew, what is kept, and what an edited plan changes.
+//!
+//! All of it is what [`Event::Resumed`] and [`Event::PlanChanged`] mean; a resumed flow is then an ordinary one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::flow::event::{Event, Outcome, Trust};
+use crate::flow::phases::Phases;
+use crate::flow::step::{StepRun, StepState};
+use crate::flow::{Flow, edge};
+use crate::graph::PlanGraph;
+use crate::plan::{self, Given, Plan, StepId, StepIndex};
+use crate::time::Timestamp;
+
+/// Returns the steps that a resume begins anew, in file order (design 9.3).
+///
+/// These are the steps that failed, timed out or were cancelled, and those `also` asked for, if they are over; then what
+/// these had blocked or spared, and steps that ran only because one of these failed. Other successes are kept, even
+/// below a step that begins anew.
+pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
+    let mut order: Vec<StepIndex> = flow.steps().map(|(step, _, _)| step).collect();
+    order.sort_by_key(|&step| flow.graph().wave(step));
+    let mut anew = BTreeSet::new();
+    for step in order {
+        let (outcome, is_over) = match &flow.run(step).state {
+            StepState::Ended { outcome } => (*outcome, true),
+            StepState::AttemptOver { outcome, .. } => (*outcome, false),
+            _ => continue,
+        };
+        let begins = match outcome {
+            Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => true,
+            _ if is_over && also.contains(&step) => true,
+            Outcome::Blocked | Outcome::NotNeeded => flow
+                .graph()
+                .upstreams(step)
+                .any(|upstream| anew.contains(&upstream) || !flow.run(upstream).is_over()),
+            _ if is_over => flow
+                .step(step)
+                .depends_on
+                .iter()
+                .any(|edge| anew.contains(&edge.upstream) && !edge::is_met_by_success(&edge.rule)),
+            _ => false,
+        };
+        if begins {
+            anew.insert(step);
+        }
+    }
+    anew.into_iter().map(|step| flow.step(step).id.clone()).collect()
+}
+
+/// Reads the plan of a flow from what the journal keeps of it. The same text, values and time give the same plan.
+///
+/// Fails with the first problem if the text is no plan for this version.
+pub fn read_plan(
+    text: &str,
+    inputs: &Map<String, Value>,
+    env: &BTreeMap<String, String>,
+    made_at: Timestamp,
+) -> Result<(Plan, PlanGraph), String> {
+    let given = Given {
+        inputs: inputs.iter().map(|(name, value)| (name.clone(), as_text(value))).collect(),
+        env: env.clone(),
+        now: made_at,
+        inputs_required: true,
+    };
+    let linked = plan::load(text.as_bytes(), &given)
+        .and_then(|loaded| PlanGraph::link(&loaded.plan).map(|graph| (loaded.plan, graph)));
+    linked.map_err(|problems| problems.first().map_or_else(String::new, |problem| problem.message.clone()))
+}
+
+/// Writes an input's value as the command line would give it.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Flow {
+    /// Takes the flow up again: what means `Event::Resumed`.
+    pub(super) fn resume(
+        &mut self,
+        redo: &[StepId],
+        trust: &BTreeMap<String, Trust>,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        if self.exit_code.is_some() && redo.is_empty() {
+            return Err("the flow has ended and nothing begins anew".to_owned());
+        }
+        let anew = redo.iter().map(|id| self.index(id).ok_or_else(|| format!("the plan has no step `{id}`")));
+        let anew: Vec<StepIndex> = anew.collect::<Result<_, _>>()?;
+        if let Some(step) =
+            anew.iter().find(|step| self.phases.live.contains(step) || self.phases.unknown.contains(step))
+        {
+            return Err(format!("step `{}` is not over", self.step(*step).id));
+        }
+        self.exit_code = None;
+        self.ended_at = None;
+        self.detached = false;
+        self.cancelling = false;
+        for (workspace, known) in self.plan.workspaces.iter().zip(&mut self.trust) {
+            *known = known.and(trust.get(&workspace.endpoint).copied().unwrap_or_default());
+        }
+        for step in anew {
+            self.reset(step, at);
+        }
+        self.make_uncertain(at);
+        self.settle_order();
+        Ok(())
+    }
+
+    /// Begins a step anew; a run that was left running is taken up first.
+    fn reset(&mut self, step: StepIndex, at: Timestamp) {
+        let run = &mut self.steps[step.0];
+        run.reason.clear();
+        run.ended_at = None;
+        if run.is_left_running()
+            && let Some(attempt) = run.attempts.last_mut()
+        {
+            attempt.left_running = false;
+            attempt.outcome = None;
+            attempt.error = None;
+            attempt.ended_at = None;
+            attempt.timeout_from = Some(at);
+            return self.set(step, StepState::Running);
+        }
+        run.old_attempts = run.attempts.len();
+        self.set(step, StepState::Waiting);
+    }
+
+    /// Begins a step anew that was under way until now.
+    pub(super) fn begin_anew(&mut self, step: StepIndex) {
+        let run = &mut self.steps[step.0];
+        run.stale = false;
+        run.old_attempts = run.attempts.len();
+        let next = if run.cancel_asked {
+            StepState::Barred { outcome: Outcome::Cancelled, reason: "it was cancelled".to_owned() }
+        } else {
+            StepState::Waiting
+        };
+        self.set(step, next);
+        self.release_held(step);
+        self.judge_if_free(step);
+    }
+
+    /// Takes back what the process before knew without having recorded it: nobody heard the answers to its starts.
+    fn make_uncertain(&mut self, at: Timestamp) {
+        for step in (0..self.steps.len()).map(StepIndex) {
+            let run = &mut self.steps[step.0];
+            run.cancel_asked = false;
+            if run.state == StepState::Starting
+                && let Some(attempt) = run.attempts.last_mut()
+            {
+                attempt.was_unclear = true;
+                "the process that sent it ended before the answer".clone_into(&mut attempt.trouble);
+                self.set(step, StepState::Unclear { since: at });
+            }
+        }
+    }
+
+    /// Finds afresh what every step waits for, and judges those that wait for nothing.
+    ///
+    /// A step that begins anew also waits for every step below it that still runs: a handler of its earlier failure must
+    /// not work beside it. Such a handler is judged anew once it is over.
+    fn settle_order(&mut self) {
+        let steps: Vec<StepIndex> = (0..self.steps.len()).map(StepIndex).collect();
+        for &step in &steps {
+            let open = self.graph.upstreams(step).filter(|upstream| !self.run(*upstream).is_over()).count();
+            self.steps[step.0].waits_for = open;
+        }
+        self.held.clear();
+        let phases = &self.phases;
+        let under_way = phases.live.iter().chain(&phases.unknown).chain(&phases.concluding);
+        let is_begun = |step: &StepIndex| !matches!(self.run(*step).state, StepState::Barred { .. });
+        let under_way: Vec<StepIndex> = under_way.copied().filter(is_begun).collect();
+        for step in under_way {
+            if self.steps[step.0].waits_for == 0 && self.held_above(step).is_empty() {
+                continue;
+            }
+            let edges = &self.plan.steps[step.0].depends_on;
+            self.steps[step.0].stale = edges
+                .iter()
+                .any(|edge| !self.run(edge.upstream).is_over() && !edge::is_met_by_success(&edge.rule));
+            let above = self.held_above(step);
+            for upstream in &above {
+                self.steps[upstream.0].waits_for += 1;
+            }
+            self.held.insert(step, above);
+        }
+        for step in steps {
+            match self.steps[step.0].state {
+                StepState::Ready | StepState::Barred { .. } => self.set(step, StepState::Waiting),
+                StepState::Retrying { .. } if self.steps[step.0].waits_for > 0 => {
+                    self.steps[step.0].old_attempts = self.steps[step.0].attempts.len();
+                    self.set(step, StepState::Waiting);
+                }
+                _ => {}
+            }
+            self.judge_if_free(step);
+        }
+    }
+
+    /// Returns the steps above this one that have not begun.
+    fn held_above(&self, step: StepIndex) -> Vec<StepIndex> {
+        let not_begun = |upstream: &StepIndex| {
+            matches!(
+                self.run(*upstream).state,
+                StepState::Waiting | StepState::Ready | StepState::Barred { .. } | StepState::Retrying { .. }
+            )
+        };
+        self.graph.all_upstreams(step).into_iter().filter(not_begun).collect()
+    }
+
+    /// Goes on with an edited plan: what means `Event::PlanChanged`. Steps are known by their ids.
+    pub(super) fn change_plan(&mut self, event: &Event) -> Result<(), String> {
+        let Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env } = event else {
+            return Err("it changes no plan".to_owned());
+        };
+        let (plan, graph) = read_plan(plan_text, inputs, env, self.header.created_at)?;
+        let ids = plan.index();
+        for step in self.phases.live.iter().chain(&self.phases.unknown) {
+            let (old, id) = (self.step(*step), &self.step(*step).id);
+            let new = ids.get(id).map(|new| &plan.steps[new.0]);
+            let place = |plan: &Plan, step: &plan::Step| plan.workspaces[step.workspace].endpoint.clone();
+            if new
+                .is_none_or(|new| new.pipeline != old.pipeline || place(&plan, new) != place(&self.plan, old))
+            {
+                return Err(format!("step `{id}` is under way and the edited plan has it no more"));
+            }
+        }
+        let known: BTreeMap<String, Trust> = self
+            .plan
+            .workspaces
+            .iter()
+            .map(|workspace| workspace.endpoint.clone())
+            .zip(self.trust.clone())
+            .collect();
+        let mut old: BTreeMap<StepId, StepRun> =
+            self.plan.steps.iter().map(|step| step.id.clone()).zip(std::mem::take(&mut self.steps)).collect();
+        self.trust = plan
+            .workspaces
+            .iter()
+            .map(|workspace| known.get(&workspace.endpoint).copied().unwrap_or_default())
+            .collect();
+        let runs: Vec<StepRun> =
+            plan.steps.iter().map(|step| old.remove(&step.id).unwrap_or_else(StepRun::new)).collect();
+        self.header.plan_file.clone_from(plan_file);
+        self.header.plan_text.clone_from(plan_text);
+        self.header.plan_sha256.clone_from(plan_sha256);
+        self.header.inputs.clone_from(inputs);
+        self.header.env.clone_from(env);
+        self.ids = ids;
+        self.plan = Arc::new(plan);
+        self.graph = Arc::new(graph);
+        self.exit_code = None;
+        self.ended_at = None;
+        self.index_afresh(runs);
+        self.settle_order();
+        Ok(())
+    }
+
+    /// Takes these steps and finds every index afresh.
+    fn index_afresh(&mut self, steps: Vec<StepRun>) {
+        self.phases = Phases::default();
+        self.runs.clear();
+        self.claimed.clear();
+        self.steps = steps;
+        for step in (0..self.steps.len()).map(StepIndex) {
+            let run = &self.steps[step.0];
+            self.phases.insert(step, self.graph.rank(step), &run.state);
+            self.claimed.extend(run.attempts.iter().map(|attempt| (attempt.run, step)));
+            if let (StepState::Running, Some(attempt)) = (&run.state, run.attempts.last()) {
+                self.runs.insert(attempt.run, step);
+            }
+        }
+    }
+}

@@ -67,6 +67,8 @@ fn header() -> FlowHeader {
         plan_file: "wide.yaml".to_owned(),
         plan_text: String::new(),
         plan_sha256: String::new(),
+        environment: String::new(),
+        run_key: String::new(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

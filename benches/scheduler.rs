@@ -70,6 +70,8 @@ fn flow(plan: &Arc<Plan>, graph: &Arc<PlanGraph>) -> Flow {
         plan_file: "layered.yaml".to_owned(),
         plan_text: String::new(),
         plan_sha256: String::new(),
+        environment: String::new(),
+        run_key: String::new(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

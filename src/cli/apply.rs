@@ -10,7 +10,7 @@ use crate::cli::settings::Settings;
 use crate::cli::{asked_to_leave, connect, dry_run, emulate, load, runtime};
 use crate::driver::{DriveError, Driver, Ending, now};
 use crate::flow::policy::{self, Limits};
-use crate::flow::{Event, Flow, FlowHeader, FlowId};
+use crate::flow::{Event, Flow, FlowHeader, FlowId, FlowKey};
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report::{Bars, Lines, Report};
@@ -186,6 +186,8 @@ fn header(
         plan_file: args.plan.display().to_string(),
         plan_text: loaded.text.clone(),
         plan_sha256: hex(&Sha256::digest(loaded.text.as_bytes())),
+        environment: String::new(),
+        run_key: String::new(),
         inputs: plan.inputs.clone(),
         env: plan.env.clone(),
         created_at: now(),
@@ -223,7 +225,8 @@ async fn clear_the_way(
     plan: &Plan,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    for header in journal.unfinished(&plan.name)? {
+    let key = FlowKey { plan: plan.name.clone(), environment: String::new(), run_key: String::new() };
+    for header in journal.unfinished(&key)? {
         let flow = load::flow(journal, &header)?;
         let end = if flow.is_settled() {
             // It was killed between its last step's end and its own.

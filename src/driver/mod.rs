@@ -445,6 +445,8 @@ mod tests {
             plan_file: String::new(),
             plan_text: text,
             plan_sha256: String::new(),
+            environment: String::new(),
+            run_key: String::new(),
             inputs: serde_json::Map::new(),
             env: BTreeMap::new(),
             created_at: now(),

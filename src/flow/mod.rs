@@ -49,6 +49,12 @@ pub struct FlowHeader {
     pub plan_text: String,
     /// The SHA-256 of the text, in hexadecimal digits.
     pub plan_sha256: String,
+    /// The environment of the plan that was chosen; empty for none.
+    #[serde(default)]
+    pub environment: String,
+    /// The plan's `run_key` with its templates filled in; empty where it has none.
+    #[serde(default)]
+    pub run_key: String,
     /// The value of every input.
     pub inputs: Map<String, Value>,
     /// The environment variables that the plan's templates name.
@@ -65,6 +71,28 @@ pub struct FlowHeader {
     /// What earlier flows have shown of the workspaces, by endpoint.
     #[serde(default)]
     pub trust: BTreeMap<String, Trust>,
+}
+
+impl FlowHeader {
+    /// Returns what at most one unfinished flow may have.
+    pub fn key(&self) -> FlowKey {
+        FlowKey {
+            plan: self.plan_name.clone(),
+            environment: self.environment.clone(),
+            run_key: self.run_key.clone(),
+        }
+    }
+}
+
+/// What a flow stands for: of all flows with one key, at most one is unfinished.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// The plan's name.
+    pub plan: String,
+    /// The environment of the plan that was chosen; empty for none.
+    pub environment: String,
+    /// The plan's `run_key` with its templates filled in; empty where it has none.
+    pub run_key: String,
 }
 
 /// One execution of a plan.

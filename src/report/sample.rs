@@ -47,6 +47,8 @@ impl Sample {
             plan_file: "nightly.yaml".to_owned(),
             plan_text: String::new(),
             plan_sha256: "00".to_owned(),
+            environment: String::new(),
+            run_key: String::new(),
             inputs: Map::new(),
             env: std::collections::BTreeMap::new(),
             created_at: now,

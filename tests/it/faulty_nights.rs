@@ -219,6 +219,8 @@ fn flow(text: &str, seed: u64) -> Flow {
         plan_file: "night.yaml".to_owned(),
         plan_text: text.to_owned(),
         plan_sha256: String::new(),
+        environment: String::new(),
+        run_key: String::new(),
         inputs: Map::new(),
         env: BTreeMap::new(),
         created_at: now(),

@@ -19,22 +19,22 @@ use crate::play::{DAWN, header, run_id};
 use crate::pretend::Dice;
 
 /// A state folder that does not exist yet, in a folder of its own.
-fn place() -> (TempDir, std::path::PathBuf) {
+pub(crate) fn place() -> (TempDir, std::path::PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("state").join("synflow");
     (temp, folder)
 }
 
-fn id(text: &str) -> FlowId {
+pub(crate) fn id(text: &str) -> FlowId {
     FlowId(text.to_owned())
 }
 
-fn changed(attempt: u32) -> Event {
+pub(crate) fn changed(attempt: u32) -> Event {
     Event::RunChanged { step: StepId::new("load"), attempt, status: RunStatus::InProgress }
 }
 
 /// One event of each kind, as `docs/journal.md` shows them.
-fn one_of_each() -> Vec<Event> {
+pub(crate) fn one_of_each() -> Vec<Event> {
     let step = || StepId::new("load_sales");
     let run = "0d5c4a2e-8a57-4a8b-9d55-3f1d2c7b6a10".parse().unwrap();
     let at = |seconds| DAWN + Delay::from_secs(seconds);
@@ -147,7 +147,7 @@ const fn kind(event: &Event) -> &'static str {
 }
 
 /// Makes a journal with one flow of these events.
-fn written(folder: &Path, events: &[Event]) -> (Journal, Vec<Recorded>) {
+pub(crate) fn written(folder: &Path, events: &[Event]) -> (Journal, Vec<Recorded>) {
     let mut journal = Journal::open(folder).unwrap();
     journal.create(&header("7f3a9c", "nightly", 4)).unwrap();
     let recorded = journal.append(&id("7f3a9c"), 1, DAWN, events).unwrap();
@@ -155,7 +155,7 @@ fn written(folder: &Path, events: &[Event]) -> (Journal, Vec<Recorded>) {
 }
 
 /// Returns everything that an error says, from the outside in.
-fn chain(error: &JournalError) -> String {
+pub(crate) fn chain(error: &JournalError) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(source) = below {
@@ -289,7 +289,7 @@ fn a_newer_format_is_refused() {
     drop(written(&folder, &one_of_each()));
     Connection::open(folder.join("journal.db")).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let before = fs::read(folder.join("journal.db")).unwrap();
-    check_refused(&folder, &["cannot open", "format 99", "formats up to 1", "install the newer synflow"]);
+    check_refused(&folder, &["cannot open", "format 99", "formats up to 2", "install the newer synflow"]);
     assert!(fs::read(folder.join("journal.db")).unwrap() == before, "it was changed all the same");
 }
 

@@ -12,6 +12,8 @@ mod fault_table;
 mod faulty_nights;
 mod flow;
 mod journal;
+mod journal_formats;
+mod owners;
 mod plans;
 mod play;
 mod pretend;

@@ -73,6 +73,8 @@ pub(crate) fn header(id: &str, plan_name: &str, max_parallel: usize) -> FlowHead
         plan_file: format!("{plan_name}.yaml"),
         plan_text: String::new(),
         plan_sha256: String::new(),
+        environment: String::new(),
+        run_key: String::new(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

@@ -159,6 +159,8 @@ impl Show {
             plan_file: "nightly.yaml".to_owned(),
             plan_text: String::new(),
             plan_sha256: String::new(),
+            environment: String::new(),
+            run_key: String::new(),
             inputs: Map::new(),
             env: std::collections::BTreeMap::new(),
             created_at: now,

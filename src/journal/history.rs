@@ -1,0 +1,132 @@
+//! Reads flows and their events back.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::error::Cause;
+use super::{Journal, JournalError};
+use crate::flow::{Event, FlowHeader, FlowId, FlowKey, Recorded, RunId};
+use crate::time::Timestamp;
+
+/// The ids of the real flows of a key, newest first.
+pub(super) const IDS_OF_KEY: &str = "SELECT id FROM flows
+    WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3 ORDER BY created_at DESC, rowid DESC";
+
+/// The newest real flow of a key.
+pub(super) const NEWEST_OF_KEY: &str = "SELECT id, header FROM flows
+    WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3
+    ORDER BY created_at DESC, rowid DESC LIMIT 1";
+
+/// Whether a plan has a real flow.
+pub(super) const ANY_OF_PLAN: &str = "SELECT 1 FROM flows WHERE plan = ?1 AND emulated = 0 LIMIT 1";
+
+/// Whether another flow than this one speaks of a run.
+pub(super) const CLAIM_ELSEWHERE: &str = "SELECT 1 FROM events WHERE run = ?1 AND flow <> ?2 LIMIT 1";
+
+impl Journal {
+    /// Returns the flows of a key whose last event has not ended them, newest first; emulated ones are passed over,
+    /// for their service died with them.
+    pub fn unfinished(&mut self, key: &FlowKey) -> Result<Vec<FlowHeader>, JournalError> {
+        self.read(|connection| unfinished(connection, key))
+    }
+
+    /// Returns the newest flow of a key, ended or not; emulated ones are passed over.
+    pub fn newest_of(&mut self, key: &FlowKey) -> Result<Option<FlowHeader>, JournalError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(NEWEST_OF_KEY)?;
+            let found = select
+                .query_row([&key.plan, &key.environment, &key.run_key], |row| {
+                    Ok((FlowId(row.get(0)?), row.get::<_, String>(1)?))
+                })
+                .optional()?;
+            found.map(|(id, text)| header(id, &text)).transpose()
+        })
+    }
+
+    /// Says whether a flow of this plan was ever made, with whatever key; emulated ones do not count.
+    pub fn has_seen(&mut self, plan_name: &str) -> Result<bool, JournalError> {
+        self.read(|connection| {
+            let found = connection.query_row(ANY_OF_PLAN, [plan_name], |_| Ok(())).optional()?;
+            Ok(found.is_some())
+        })
+    }
+
+    /// Says whether an event of another flow speaks of this run: then it is that flow's, intended or started.
+    pub fn is_claimed_elsewhere(&mut self, flow: &FlowId, run: RunId) -> Result<bool, JournalError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(CLAIM_ELSEWHERE)?;
+            Ok(select.query_row([&run.to_string(), &flow.0], |_| Ok(())).optional()?.is_some())
+        })
+    }
+
+    /// Returns the header of every flow, newest first.
+    pub fn flows(&mut self) -> Result<Vec<FlowHeader>, JournalError> {
+        self.read(|connection| {
+            let mut select = connection
+                .prepare_cached("SELECT id, header FROM flows ORDER BY created_at DESC, rowid DESC")?;
+            let rows = select.query_map([], |row| Ok((FlowId(row.get(0)?), row.get::<_, String>(1)?)))?;
+            rows.map(|row| {
+                let (id, text) = row?;
+                header(id, &text)
+            })
+            .collect()
+        })
+    }
+
+    /// Returns the events of a flow, oldest first.
+    pub fn events(&mut self, flow: &FlowId) -> Result<Vec<Recorded>, JournalError> {
+        self.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT seq, at, body FROM events WHERE flow = ?1 ORDER BY seq")?;
+            let rows = select.query_map([&flow.0], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+            })?;
+            rows.map(|row| {
+                let (seq, at, body) = row?;
+                let event = event(flow, seq, &body)?;
+                Ok(Recorded { seq: seq.cast_unsigned(), at: Timestamp::from_epoch_ms(at), event })
+            })
+            .collect()
+        })
+    }
+
+    /// Says whether a flow has this id.
+    pub fn has(&mut self, flow: &FlowId) -> Result<bool, JournalError> {
+        self.read(|connection| {
+            let found = connection
+                .query_row("SELECT 1 FROM flows WHERE id = ?1", [&flow.0], |_| Ok(()))
+                .optional()?;
+            Ok(found.is_some())
+        })
+    }
+}
+
+/// Years of flows may share a key: only the last event of each is read, and the header of those that go on.
+pub(super) fn unfinished(connection: &Connection, key: &FlowKey) -> Result<Vec<FlowHeader>, Cause> {
+    let mut newest_first = connection.prepare_cached(IDS_OF_KEY)?;
+    let mut last = connection
+        .prepare_cached("SELECT seq, body FROM events WHERE flow = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let mut whole = connection.prepare_cached("SELECT header FROM flows WHERE id = ?1")?;
+    let ids =
+        newest_first.query_map([&key.plan, &key.environment, &key.run_key], |row| Ok(FlowId(row.get(0)?)))?;
+    let mut found = Vec::new();
+    for id in ids {
+        let id = id?;
+        let last = last
+            .query_row([&id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+            .optional()?;
+        let last = last.map(|(seq, body)| event(&id, seq, &body)).transpose()?;
+        if !last.is_some_and(|event| event.ends_flow()) {
+            let text: String = whole.query_row([&id.0], |row| row.get(0))?;
+            found.push(header(id, &text)?);
+        }
+    }
+    Ok(found)
+}
+
+fn header(flow: FlowId, text: &str) -> Result<FlowHeader, Cause> {
+    serde_json::from_str(text).map_err(|why| Cause::Header { flow, why })
+}
+
+fn event(flow: &FlowId, seq: i64, body: &str) -> Result<Event, Cause> {
+    serde_json::from_str(body).map_err(|why| Cause::Event { flow: flow.clone(), seq, why })
+}

@@ -3,6 +3,8 @@
 //! [`PlanGraph`] holds positions only; what a step is stays in [`Plan`]. Uses petgraph's
 //! non-recursive algorithms alone: a chain of 100,000 steps must not exhaust the stack.
 
+mod select;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::Direction;
@@ -10,6 +12,8 @@ use petgraph::algo::{kosaraju_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::plan::{Code, Diagnostic, Place, Plan, StepIndex};
+
+pub use select::{Unselectable, select};
 
 /// The longest cycle that a message tells in full; of a longer one only both ends.
 const CYCLE_SHOWN_MAX: usize = 10;

@@ -34,6 +34,14 @@ pub enum Verb {
     Validate(Validate),
     /// Runs a plan to its end
     Apply(Apply),
+    /// Goes on with a flow: adopts its live runs, does again what failed, keeps what succeeded
+    Resume(Resume),
+    /// Ends a flow, or one step of it, and waits until its runs have ended
+    Cancel(Cancel),
+    /// Says what became of a step that is unknown
+    Resolve(Resolve),
+    /// Shows who holds which plan; breaks a lease
+    Unlock(Unlock),
     /// Shows how a flow stands
     Status(Status),
     /// Lists the flows in the journal, newest first
@@ -68,6 +76,26 @@ pub struct SignIn {
     pub ca_file: Option<PathBuf>,
 }
 
+/// How a flow is driven and shown.
+#[derive(Clone, Debug, Args)]
+pub struct Driving {
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+    /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
+    pub beat: Option<String>,
+    /// How long an unclear start is looked for before a person must decide [default: 2m]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE")]
+    pub start_grace: Option<String>,
+    /// The gap between two signs of life for other processes [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HEARTBEAT")]
+    pub heartbeat: Option<String>,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignIn,
+}
+
 /// Checks plans.
 #[derive(Debug, Args)]
 pub struct Validate {
@@ -81,6 +109,7 @@ pub struct Validate {
 
 /// Runs a plan.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Apply {
     /// The plan
     #[arg(value_name = "PLAN")]
@@ -103,21 +132,93 @@ pub struct Apply {
     /// Runs at most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,
-    /// Gives up an earlier flow of this plan that has not ended, unless its runs are live
+    /// Goes on with the latest flow of this plan, key and inputs unless it succeeded
+    #[arg(long, conflicts_with_all = ["new", "emulate"])]
+    pub resume: bool,
+    /// Gives up an earlier flow of this plan and key that has not ended, unless its runs are live
     #[arg(long)]
     pub new: bool,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
-    pub progress: Progress,
-    /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
-    pub beat: Option<String>,
-    /// How long an unclear start is looked for before a person must decide [default: 2m]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE")]
-    pub start_grace: Option<String>,
+    /// Waits while another process runs this plan and key
+    #[arg(long, conflicts_with = "emulate")]
+    pub wait: bool,
+    /// Starts what is ready and leaves; `synflow resume` goes on
+    #[arg(long, conflicts_with = "emulate")]
+    pub detach: bool,
+    /// How the flow is driven.
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// Goes on with a flow.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the latest]
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// Goes on by this edited plan; refuses where a success that is kept would have been another
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Does these steps again even if they succeeded: `curate`, `curate+` with all after it, `+curate`, `tag:bronze`
+    #[arg(long, value_name = "STEPS")]
+    pub redo: Vec<String>,
+    /// Starts what is ready and leaves
+    #[arg(long)]
+    pub detach: bool,
+    /// How the flow is driven.
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// Ends a flow.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the one that is unfinished]
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// Ends only this step
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// How the flow is driven.
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+/// Says what became of a step.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("answer").required(true))]
+pub struct Resolve {
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest`
+    #[arg(value_name = "FLOW")]
+    pub flow: String,
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// This is its run
+    #[arg(long, value_name = "RUN", group = "answer")]
+    pub run: Option<String>,
+    /// No run was started: it may be started again
+    #[arg(long, group = "answer")]
+    pub not_started: bool,
+    /// Whatever became of it, the step has failed
+    #[arg(long, group = "answer")]
+    pub give_up: bool,
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignIn,
+}
+
+/// Shows or breaks leases.
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// The flow whose lease is shown [default: all]
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// Removes the lease of that flow: its owner, if it lives, starts nothing more
+    #[arg(long = "break", requires = "flow")]
+    pub break_it: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
 }
 
 /// Shows a flow.

@@ -9,7 +9,8 @@ use crate::cli::args::{Emulate, SignIn};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
-use crate::cli::{asked_to_leave, put, runtime};
+use crate::cli::signals::asked_to_leave;
+use crate::cli::{put, runtime};
 use crate::driver::now;
 use crate::emulator::{
     self, CLIENT_ID, CLIENT_SECRET, LoadError, Model, Options, Script, Server, TENANT_ID, Tls,

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::driver::now;
@@ -12,6 +14,7 @@ use crate::flow::{Flow, FlowHeader};
 use crate::graph::PlanGraph;
 use crate::journal::Journal;
 use crate::plan::{self, Diagnostic, Given, Plan};
+use crate::time::Timestamp;
 
 /// A plan with its text and graph.
 #[derive(Clone, Debug)]
@@ -34,19 +37,41 @@ pub(super) fn plan(
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
+    let given = Given { inputs: inputs.to_vec(), env: settings.env.clone(), now: now(), inputs_required };
+    plan_given(path, &given, settings, out)
+}
+
+/// Loads an edited plan of a flow that was made at `made_at`, as [`plan`] does: words such as `yesterday` mean what they
+/// meant then.
+pub(super) fn edited_plan(
+    path: &Path,
+    inputs: Vec<(String, String)>,
+    made_at: Timestamp,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    let given = Given { inputs, env: settings.env.clone(), now: made_at, inputs_required: true };
+    plan_given(path, &given, settings, out)
+}
+
+fn plan_given(
+    path: &Path,
+    given: &Given,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
     let name = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| {
         Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{name}`: {error}"))
             .hint("check the path; the plan is the first argument")
     })?;
-    let given = Given { inputs: inputs.to_vec(), env: settings.env.clone(), now: now(), inputs_required };
     let mut show = |diagnostics: &[Diagnostic]| {
         let text = plan::render(diagnostics, &name, &bytes, settings.colour);
         // A closed stderr must not stop a plan.
         drop(out.write_all(text.as_bytes()));
     };
     let invalid = || Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() };
-    match linked(&bytes, &given) {
+    match linked(&bytes, given) {
         Ok((plan, graph, notes)) => {
             show(&notes);
             Ok(LoadedPlan {
@@ -77,6 +102,30 @@ pub(super) fn flow(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, F
         flow.apply(recorded).map_err(|error| damaged(error.to_string()))?;
     }
     Ok(flow)
+}
+
+/// Opens the journal for writing, where there is one.
+///
+/// Fails with exit 2 if there is none, and with 12 if it cannot be used.
+pub(super) fn journal(settings: &Settings) -> Result<Journal, Failure> {
+    let folder = &settings.state_dir;
+    if Journal::open_existing(folder)?.is_none() {
+        return Err(no_journal(settings));
+    }
+    Ok(Journal::open(folder)?)
+}
+
+/// Says that nothing was ever run, or that the wrong folder was named.
+pub(super) fn no_journal(settings: &Settings) -> Failure {
+    Failure::new(Exit::Usage, format!("there is no journal in `{}` yet", settings.state_dir.display()))
+        .hint("`synflow apply PLAN` begins one; `--state-dir` names another folder")
+}
+
+/// Returns the SHA-256 of a text in hexadecimal digits, as `sha256sum` prints it.
+pub(super) fn sha256(text: &str) -> String {
+    let digits =
+        |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'));
+    Sha256::digest(text.as_bytes()).into_iter().flat_map(digits).collect()
 }
 
 type Linked = (Plan, PlanGraph, Vec<Diagnostic>);

@@ -4,17 +4,27 @@
 
 mod apply;
 pub mod args;
+mod cancel;
 mod completions;
 mod connect;
 mod doctor;
+mod drive;
 mod dry_run;
+mod earlier;
+mod edited;
 mod emulate;
 pub mod failure;
 mod flows;
 mod load;
+mod own;
+mod pace;
+mod resolve;
+mod resume;
 mod schema;
 mod settings;
+mod signals;
 mod status;
+mod unlock;
 mod validate;
 
 use std::ffi::OsString;
@@ -58,6 +68,10 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Completions(args) => completions::run(&args).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Resume(args) => resume::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Cancel(args) => cancel::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Resolve(args) => resolve::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Unlock(args) => unlock::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
@@ -96,30 +110,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Bug, format!("cannot start the runtime: {error}")))
-}
-
-/// Becomes ready when the process is asked to leave.
-async fn asked_to_leave() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = || {
-            Ok::<_, io::Error>((
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                // The terminal or the connection to it was closed.
-                signal(SignalKind::hangup())?,
-            ))
-        };
-        match listen() {
-            Ok((mut interrupt, mut terminate, mut hangup)) => tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            },
-            Err(_) => drop(tokio::signal::ctrl_c().await),
-        }
-    }
-    #[cfg(not(unix))]
-    drop(tokio::signal::ctrl_c().await);
 }

@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) state_dir: PathBuf,
     /// Whether stderr is a terminal that can move its cursor.
     pub(super) terminal: bool,
+    /// Whether a person sits there who can be asked: stdin and stderr are terminals.
+    pub(super) is_at_terminal: bool,
     /// Whether stderr takes colours.
     pub(super) colour: bool,
 }
@@ -38,7 +40,8 @@ impl Settings {
             Some(folder) => folder.clone(),
             None => platform_state_dir()?,
         };
-        Ok(Self { env, state_dir, terminal, colour: choice != anstream::ColorChoice::Never })
+        let is_at_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+        Ok(Self { env, state_dir, terminal, is_at_terminal, colour: choice != anstream::ColorChoice::Never })
     }
 
     /// Returns an environment variable that is set and not empty.

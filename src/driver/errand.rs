@@ -16,6 +16,13 @@ pub(super) enum Errand {
     Peek,
 }
 
+impl Errand {
+    /// Says whether a start may follow at once from its answer.
+    pub(super) const fn is_before_a_start(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::Chore(Chore::LookAround(_)))
+    }
+}
+
 /// What a task brings back.
 pub(super) enum Done {
     Start(StepIndex, StartOutcome),

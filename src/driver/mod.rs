@@ -2,18 +2,20 @@
 //!
 //! It holds no opinions. The order is always disk, memory, screen (`Driver::record`); the journal is
 //! the only thing whose failure ends the loop. Every task belongs to the loop and ends with it.
-#![expect(clippy::disallowed_methods, reason = "the loop reads the clock for everybody")]
 
+mod clock;
 mod errand;
+mod leave;
 mod request;
+mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::task::{self, JoinSet};
 
+use self::clock::Clock;
 use self::errand::{ActivitiesRead, Done, Errand};
+use self::upkeep::Duties;
 use crate::flow::decide::{Effect, decide};
 use crate::flow::policy::Limits;
 use crate::flow::watch::{Chore, Watch};
@@ -24,14 +26,21 @@ use crate::report::Report;
 use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::{Delay, Timestamp};
 
-/// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
-const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
-
-/// How long start requests may still land when the journal is gone.
-const WIND_DOWN_WAIT: Duration = Duration::from_secs(30);
+pub use clock::now;
+pub use leave::{Goal, Wish, Wishes};
+pub use upkeep::HEARTBEAT;
 
 /// Every how many beats the activities of a step on the screen are read.
 const PEEK_BEATS: u64 = 4;
+
+/// How often the loop does what.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How patient the core is.
+    pub limits: Limits,
+    /// The gap between two signs of life in the lease.
+    pub heartbeat: Delay,
+}
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +49,7 @@ pub enum Ending {
     Settled,
     /// Only steps are left that a person must look at, and what waits for them.
     WaitsForAPerson,
-    /// We were asked to leave; the runs go on.
+    /// We were asked to leave, or went as far as we were asked to; the runs go on.
     Detached,
 }
 
@@ -63,10 +72,17 @@ pub enum DriveError {
     Stuck,
 }
 
+impl From<JournalError> for DriveError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal { source: Box::new(error), unrecorded: Vec::new() }
+    }
+}
+
 /// Runs one flow.
 pub struct Driver {
     flow: Flow,
-    limits: Limits,
+    pace: Pace,
+    clock: Clock,
     watch: Watch,
     journal: Journal,
     /// One for each workspace of the plan, in its order.
@@ -77,27 +93,25 @@ pub struct Driver {
     errands: HashMap<task::Id, Errand>,
     /// When the activities of a step were last asked for, for the screen alone.
     peeks: BTreeMap<StepIndex, Timestamp>,
-}
-
-/// Reads the clock.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_epoch_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    duties: Duties,
 }
 
 impl Driver {
     /// Makes a driver for a flow that the journal holds. `clients` has one for each workspace of the plan.
     pub fn new(
         flow: Flow,
-        limits: Limits,
+        pace: Pace,
         journal: Journal,
         clients: Vec<SynapseClient>,
         report: Box<dyn Report>,
     ) -> Self {
         assert_eq!(clients.len(), flow.plan().workspaces.len(), "one client for each workspace");
         Self {
+            // Not before what an earlier process has recorded, whatever its clock was.
+            clock: Clock::not_before(flow.last_event_at().unwrap_or_default()),
+            duties: Duties::of(clients.len()),
             flow,
-            limits,
+            pace,
             watch: Watch::default(),
             journal,
             clients,
@@ -113,31 +127,46 @@ impl Driver {
         &self.flow
     }
 
-    /// Runs the flow until it settles, waits for a person, or `leave` is ready.
+    /// Runs the flow until it settles, waits for a person, has come as far as `goal`, or a wish ends it. `opening` is
+    /// recorded first: how this process takes up a flow that another one began.
     ///
-    /// Fails if the journal cannot be written; then nothing new was started, and what was under way has been given
-    /// time to land.
-    pub async fn drive(&mut self, leave: impl Future<Output = ()>) -> Result<Ending, DriveError> {
-        let ended = match self.run(leave).await {
+    /// Fails if the journal cannot be written or its lease is lost; then nothing new was started, and what was under
+    /// way has been given time to land.
+    pub async fn drive(
+        &mut self,
+        opening: &[Event],
+        goal: Goal,
+        wishes: &mut Wishes,
+    ) -> Result<Ending, DriveError> {
+        let ended = match self.run(opening, goal, wishes).await {
             Err(DriveError::Journal { source, unrecorded }) => Err(self.wind_down(source, unrecorded).await),
             other => other,
         };
-        self.report.finish(now(), &self.flow);
+        self.report.finish(self.clock.now(), &self.flow);
         ended
     }
 
-    async fn run(&mut self, leave: impl Future<Output = ()>) -> Result<Ending, DriveError> {
-        tokio::pin!(leave);
+    async fn run(
+        &mut self,
+        opening: &[Event],
+        goal: Goal,
+        wishes: &mut Wishes,
+    ) -> Result<Ending, DriveError> {
         let mut ticks = self.report.tick_gap().map(|gap| {
             let mut ticks = tokio::time::interval(gap.to_std());
             // A laptop that slept redraws once, not once for every tick it missed.
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             ticks
         });
+        self.record(opening)?;
         loop {
+            self.keep_up()?;
             let wake_at = self.follow_decisions()?;
             if self.flow.exit_code().is_some() {
                 return Ok(Ending::Settled);
+            }
+            if self.has_reached(goal) {
+                return self.detach().await;
             }
             if self.flow.waits_for_a_person() {
                 return Ok(Ending::WaitsForAPerson);
@@ -146,11 +175,18 @@ impl Driver {
             if self.tasks.is_empty() && wake_at.is_none() {
                 return Err(DriveError::Stuck);
             }
+            let due_at = self.duties.due_at();
+            let wake_at = wake_at.map_or(due_at, |at| at.min(due_at));
             tokio::select! {
                 Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
-                () = until(wake_at) => {}
-                () = tick(&mut ticks) => self.report.tick(now(), &self.flow),
-                () = &mut leave => return self.detach().await,
+                () = tokio::time::sleep(wake_at.since(self.clock.now()).to_std()) => {}
+                () = tick(&mut ticks) => self.report.tick(self.clock.now(), &self.flow),
+                Some(wish) = wishes.recv() => match wish {
+                    Wish::Say(text) => self.report.note(self.clock.now(), &text),
+                    Wish::Cancel if self.flow.is_cancelling() => {}
+                    Wish::Cancel => self.record(&[Event::CancelRequested])?,
+                    Wish::Detach => return self.detach().await,
+                },
             }
         }
     }
@@ -158,8 +194,8 @@ impl Driver {
     /// Records what follows from the state, begins what is wanted, and returns when to look again.
     fn follow_decisions(&mut self) -> Result<Option<Timestamp>, DriveError> {
         loop {
-            let at = now();
-            let decision = decide(&self.flow, &self.watch, &self.limits, at);
+            let at = self.clock.now();
+            let decision = decide(&self.flow, &self.watch, &self.pace.limits, at);
             if !decision.facts.is_empty() {
                 self.record(&decision.facts)?;
                 continue;
@@ -207,7 +243,7 @@ impl Driver {
                     if done.is_of_runs() {
                         self.record(&std::mem::take(&mut events))?;
                     }
-                    events.extend(self.meaning(done));
+                    events.extend(self.meaning(done)?);
                 }
                 Err(error) => events.extend(self.broken_down(&error)),
             }
@@ -218,15 +254,15 @@ impl Driver {
 
     /// Returns the event that a task's breakdown means: of a start, that nobody knows what came of it.
     fn broken_down(&mut self, error: &task::JoinError) -> Option<Event> {
-        let at = now();
+        let at = self.clock.now();
         let reason = format!("a request broke down: {error}");
         match self.errands.remove(&error.id())? {
             Errand::Start(step) => {
                 let unclear = StartOutcome::Unclear { reason };
-                Some(observe::start_answered(&self.flow, step, unclear, &self.limits, at))
+                Some(observe::start_answered(&self.flow, step, unclear, &self.pace.limits, at))
             }
             Errand::Chore(chore) => {
-                self.watch.failed(chore, &self.limits, at, None);
+                self.watch.failed(chore, &self.pace.limits, at, None);
                 self.report.note(at, &reason);
                 None
             }
@@ -235,14 +271,14 @@ impl Driver {
     }
 
     /// Returns the events that an answer means.
-    fn meaning(&mut self, done: Done) -> Vec<Event> {
-        let at = now();
-        match done {
+    fn meaning(&mut self, done: Done) -> Result<Vec<Event>, DriveError> {
+        let at = self.clock.now();
+        Ok(match done {
             Done::Start(step, outcome) => {
-                vec![observe::start_answered(&self.flow, step, outcome, &self.limits, at)]
+                vec![observe::start_answered(&self.flow, step, outcome, &self.pace.limits, at)]
             }
             Done::LookUp { step, run, asked_at, answer } => {
-                let Some(found) = self.settle(Chore::LookUp(step), at, answer) else { return Vec::new() };
+                let Some(found) = self.settle(Chore::LookUp(step), at, answer) else { return Ok(Vec::new()) };
                 // A slow answer may be about an earlier attempt's run.
                 if self.flow.run(step).last_attempt().is_some_and(|attempt| attempt.run == run) {
                     self.watch.looked_up(step, found.is_some(), asked_at);
@@ -250,7 +286,9 @@ impl Driver {
                 found.and_then(|run| observe::run_seen(&self.flow, step, &run)).into_iter().collect()
             }
             Done::Query { workspace, sweep, asked_at, answer } => {
-                let Some(runs) = self.settle(Chore::Query(workspace), at, answer) else { return Vec::new() };
+                let Some(runs) = self.settle(Chore::Query(workspace), at, answer) else {
+                    return Ok(Vec::new());
+                };
                 self.watch.listed(&self.flow, workspace, sweep, asked_at, &runs);
                 observe::runs_listed(&self.flow, &runs)
             }
@@ -264,7 +302,15 @@ impl Driver {
                 None => Vec::new(),
             },
             Done::Search { step, asked_at, answer } => {
-                if let Some(found) = self.settle(Chore::Search(step), at, answer) {
+                if let Some(mut found) = self.settle(Chore::Search(step), at, answer) {
+                    // A run that another flow has, had or asked for is not this one's.
+                    let mut claimed = BTreeSet::new();
+                    for run in &found {
+                        if self.journal.is_claimed_elsewhere(&self.flow.header().id, run.run)? {
+                            claimed.insert(run.run);
+                        }
+                    }
+                    found.retain(|run| !claimed.contains(&run.run));
                     self.watch.searched(step, found, asked_at);
                 }
                 Vec::new()
@@ -286,18 +332,18 @@ impl Driver {
                 }
                 Vec::new()
             }
-        }
+        })
     }
 
     /// Keeps the schedule of a question, and says so where it must be asked again.
     fn settle<T>(&mut self, chore: Chore, at: Timestamp, answer: Result<T, CallFailure>) -> Option<T> {
         match answer {
             Ok(value) => {
-                self.watch.answered(chore, &self.limits, at);
+                self.watch.answered(chore, &self.pace.limits, at);
                 Some(value)
             }
             Err(failure) => {
-                let pause = self.watch.failed(chore, &self.limits, at, failure.after());
+                let pause = self.watch.failed(chore, &self.pace.limits, at, failure.after());
                 let what = self.question(chore);
                 self.report.note(at, &format!("{what}: {failure}; asking again in {}", pause.short()));
                 None
@@ -319,28 +365,33 @@ impl Driver {
         }
     }
 
-    /// Disk, then memory, then screen. No await: nothing may come between them.
     fn record(&mut self, events: &[Event]) -> Result<(), DriveError> {
+        self.record_and_answer(events, None)
+    }
+
+    /// Disk, then memory, then screen. No await: nothing may come between them.
+    fn record_and_answer(&mut self, events: &[Event], request: Option<i64>) -> Result<(), DriveError> {
         if events.is_empty() {
             return Ok(());
         }
-        let kept = self.journal.append(&self.flow.header().id, self.flow.last_seq() + 1, now(), events);
+        let (at, first_seq) = (self.clock.now(), self.flow.last_seq() + 1);
+        let kept = self.journal.append_and_answer(&self.flow.header().id, first_seq, at, events, request);
         let recorded = kept.map_err(|source| DriveError::Journal {
             source: Box::new(source),
             unrecorded: started_in(events),
         })?;
-        for entry in recorded {
-            self.flow.apply(&entry)?;
+        for entry in &recorded {
+            self.flow.apply(entry)?;
             self.watch.follow(&self.flow, &entry.event);
-            self.report.on(&entry, &self.flow);
+            self.report.on(entry, &self.flow);
         }
-        Ok(())
+        recorded.iter().try_for_each(|entry| self.learn(entry))
     }
 
     /// Asks for the activities of the steps on the screen, now and then.
     fn peek(&mut self) {
-        let at = now();
-        let gap = Delay::from_ms(self.limits.beat.as_ms().saturating_mul(PEEK_BEATS));
+        let at = self.clock.now();
+        let gap = Delay::from_ms(self.pace.limits.beat.as_ms().saturating_mul(PEEK_BEATS));
         for step in self.report.watched(&self.flow) {
             let fresh = self.peeks.get(&step).is_some_and(|last| at < *last + gap);
             if fresh || self.flow.run(step).state != StepState::Running {
@@ -355,40 +406,6 @@ impl Driver {
             );
         }
     }
-
-    /// Leaves while runs go on: lets start requests land for a moment, then says so in the journal.
-    async fn detach(&mut self) -> Result<Ending, DriveError> {
-        let starting = |flow: &Flow| flow.live().any(|step| flow.run(step).state == StepState::Starting);
-        let deadline = tokio::time::sleep(LEAVE_WAIT);
-        tokio::pin!(deadline);
-        while starting(&self.flow) {
-            tokio::select! {
-                Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
-                () = &mut deadline => break,
-            }
-        }
-        self.tasks.abort_all();
-        self.record(&[Event::Detached])?;
-        Ok(Ending::Detached)
-    }
-
-    /// Starts nothing new, lets start requests land, and gathers the runs that only memory knows.
-    async fn wind_down(
-        &mut self,
-        source: Box<JournalError>,
-        mut unrecorded: Vec<(StepId, RunId)>,
-    ) -> DriveError {
-        let landed = async {
-            while let Some(joined) = self.tasks.join_next().await {
-                if let Ok(Done::Start(step, StartOutcome::Started(run))) = joined {
-                    unrecorded.push((self.flow.step(step).id.clone(), run));
-                }
-            }
-        };
-        // Requests have limits of their own; this one only guards against a service that answers forever.
-        drop(tokio::time::timeout(WIND_DOWN_WAIT, landed).await);
-        DriveError::Journal { source, unrecorded }
-    }
 }
 
 /// Returns the runs that these events would have recorded.
@@ -398,13 +415,6 @@ fn started_in(events: &[Event]) -> Vec<(StepId, RunId)> {
         _ => None,
     });
     started.collect()
-}
-
-async fn until(wake_at: Option<Timestamp>) {
-    match wake_at {
-        Some(at) => tokio::time::sleep(at.since(now()).to_std()).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn tick(ticks: &mut Option<tokio::time::Interval>) {
@@ -419,7 +429,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use super::{Done, Driver, Errand, now};
+    use super::{Done, Driver, Errand, Pace, now};
     use crate::flow::policy::Limits;
     use crate::flow::watch::Chore;
     use crate::flow::{Event, Flow, FlowHeader, FlowId, RunId, RunSeen, RunStatus, StepState};
@@ -469,7 +479,8 @@ mod tests {
         let client = SynapseClient::new(endpoint, "a", TokenCache::new(credential, http.clone()), http);
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         let limits = Limits { beat: Delay::from_secs(1), start_grace: Delay::from_secs(1), seed: 1 };
-        (Driver::new(flow, limits, journal, vec![client], Box::new(Lines::new(std::io::sink()))), folder)
+        let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
+        (Driver::new(flow, pace, journal, vec![client], Box::new(Lines::new(std::io::sink()))), folder)
     }
 
     #[tokio::test]

@@ -22,10 +22,12 @@ impl Driver {
         match *effect {
             Effect::Start { step, .. } | Effect::SendAgain { step } => {
                 let attempt = self.flow.run(step).last_attempt().expect("the intent made an attempt");
-                let (run, parameters) = (attempt.run, attempt.parameters.clone());
+                let (run, parameters, recovery) =
+                    (attempt.run, attempt.parameters.clone(), attempt.recovery.clone());
                 let (client, pipeline) = self.target(step);
                 self.spawn(Errand::Start(step), async move {
-                    Done::Start(step, client.create_run(&pipeline, run, &parameters).await)
+                    let answer = client.create_run(&pipeline, run, &parameters, recovery.as_ref()).await;
+                    Done::Start(step, answer)
                 });
             }
             Effect::LookUp { step, run } => {
@@ -53,7 +55,10 @@ impl Driver {
                 let Some(attempt) = self.flow.run(step).last_attempt() else { return };
                 let parameters = attempt.parameters.clone();
                 self.ask(Chore::Search(step), async move {
-                    let window = Window { after: from, before: asked_at + LIST_AHEAD };
+                    // The list goes by the service's clock; what it says of ours was learnt from its last answer.
+                    let (from, to) =
+                        (client.in_server_time(from, asked_at), client.in_server_time(to, asked_at));
+                    let window = Window { after: from, before: to.max(asked_at) + LIST_AHEAD };
                     let listed =
                         client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
                     let answer = listed.map(|runs| {

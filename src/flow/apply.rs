@@ -15,6 +15,13 @@ pub struct IllegalEvent {
     why: String,
 }
 
+impl IllegalEvent {
+    /// Returns why the event does not fit, for people.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
 impl Flow {
     /// Takes in the next event. The only place where a step changes state, live and in replay alike.
     ///
@@ -36,6 +43,7 @@ impl Flow {
             }
         }
         self.last_seq = recorded.seq;
+        self.last_event_at = Some(recorded.at);
         self.started_at.get_or_insert(recorded.at);
         Ok(())
     }

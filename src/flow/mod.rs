@@ -113,6 +113,7 @@ pub struct Flow {
     /// For each workspace of the plan.
     trust: Vec<Trust>,
     last_seq: u64,
+    last_event_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     exit_code: Option<u8>,
@@ -142,6 +143,7 @@ impl Flow {
             held: BTreeMap::new(),
             trust,
             last_seq: 0,
+            last_event_at: None,
             started_at: None,
             ended_at: None,
             exit_code: None,
@@ -245,6 +247,11 @@ impl Flow {
         self.last_seq
     }
 
+    /// Returns when the newest event was recorded.
+    pub const fn last_event_at(&self) -> Option<Timestamp> {
+        self.last_event_at
+    }
+
     /// Returns when the first event was recorded.
     pub const fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -287,6 +294,11 @@ impl Flow {
         let none_may_start =
             (phases.ready.is_empty() && phases.retrying.is_empty()) || self.places_left() == 0;
         !phases.unknown.is_empty() && stuck && none_may_start
+    }
+
+    /// Lets nothing new start in this process, whatever has a place now.
+    pub const fn close_places(&mut self) {
+        self.header.max_parallel = 0;
     }
 
     /// Returns how many more steps may hold a place. A step nobody knows the end of keeps its own.

@@ -1,6 +1,6 @@
 //! Reads flows and their events back.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::Cause;
 use super::{Journal, JournalError};
@@ -27,6 +27,17 @@ impl Journal {
     /// for their service died with them.
     pub fn unfinished(&mut self, key: &FlowKey) -> Result<Vec<FlowHeader>, JournalError> {
         self.read(|connection| unfinished(connection, key))
+    }
+
+    /// Returns every real flow whose last event has not ended it, newest first.
+    pub fn all_unfinished(&mut self) -> Result<Vec<FlowHeader>, JournalError> {
+        self.read(|connection| {
+            let mut ids = connection.prepare_cached(
+                "SELECT id FROM flows WHERE emulated = 0 ORDER BY created_at DESC, rowid DESC",
+            )?;
+            let ids = ids.query_map([], |row| Ok(FlowId(row.get(0)?)))?;
+            still_open(connection, ids)
+        })
     }
 
     /// Returns the newest flow of a key, ended or not; emulated ones are passed over.
@@ -74,10 +85,16 @@ impl Journal {
 
     /// Returns the events of a flow, oldest first.
     pub fn events(&mut self, flow: &FlowId) -> Result<Vec<Recorded>, JournalError> {
+        self.events_after(flow, 0)
+    }
+
+    /// Returns the events of a flow that have a greater number than this, oldest first.
+    pub fn events_after(&mut self, flow: &FlowId, seq: u64) -> Result<Vec<Recorded>, JournalError> {
         self.read(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT seq, at, body FROM events WHERE flow = ?1 ORDER BY seq")?;
-            let rows = select.query_map([&flow.0], |row| {
+            let mut select = connection.prepare_cached(
+                "SELECT seq, at, body FROM events WHERE flow = ?1 AND seq > ?2 ORDER BY seq",
+            )?;
+            let rows = select.query_map(params![flow.0, seq.cast_signed()], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
             })?;
             rows.map(|row| {
@@ -100,14 +117,20 @@ impl Journal {
     }
 }
 
-/// Years of flows may share a key: only the last event of each is read, and the header of those that go on.
 pub(super) fn unfinished(connection: &Connection, key: &FlowKey) -> Result<Vec<FlowHeader>, Cause> {
-    let mut newest_first = connection.prepare_cached(IDS_OF_KEY)?;
+    let mut ids = connection.prepare_cached(IDS_OF_KEY)?;
+    let ids = ids.query_map([&key.plan, &key.environment, &key.run_key], |row| Ok(FlowId(row.get(0)?)))?;
+    still_open(connection, ids)
+}
+
+/// Years of flows may be asked about: only the last event of each is read, and the header of those that go on.
+fn still_open(
+    connection: &Connection,
+    ids: impl Iterator<Item = rusqlite::Result<FlowId>>,
+) -> Result<Vec<FlowHeader>, Cause> {
     let mut last = connection
         .prepare_cached("SELECT seq, body FROM events WHERE flow = ?1 ORDER BY seq DESC LIMIT 1")?;
     let mut whole = connection.prepare_cached("SELECT header FROM flows WHERE id = ?1")?;
-    let ids =
-        newest_first.query_map([&key.plan, &key.environment, &key.run_key], |row| Ok(FlowId(row.get(0)?)))?;
     let mut found = Vec::new();
     for id in ids {
         let id = id?;

@@ -121,6 +121,18 @@ impl Journal {
         Ok(Holding::Ours)
     }
 
+    /// Says for which flow the key is held from now on. Does nothing without a hold.
+    ///
+    /// Fails with [`JournalError::is_lease_lost`] if the lease is no longer this journal's.
+    pub fn hold_for(&mut self, flow: &FlowId) -> Result<(), JournalError> {
+        self.write(|transaction, held| {
+            check(transaction, held)?;
+            let epoch = held.map(|hold| hold.epoch);
+            transaction.execute("UPDATE leases SET flow = ?2 WHERE epoch = ?1", params![epoch, flow.0])?;
+            Ok(())
+        })
+    }
+
     /// Says that the owner is alive. Does nothing without a hold.
     ///
     /// Fails with [`JournalError::is_lease_lost`] if the lease is no longer this journal's.

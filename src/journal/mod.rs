@@ -76,6 +76,19 @@ impl Journal {
         at: Timestamp,
         events: &[Event],
     ) -> Result<Vec<Recorded>, JournalError> {
+        self.append_and_answer(flow, first_seq, at, events, None)
+    }
+
+    /// Appends events as [`Journal::append`] does and, in the same transaction, marks the request of another process
+    /// that asked for them as answered: a crash must neither lose it nor fulfil it twice.
+    pub fn append_and_answer(
+        &mut self,
+        flow: &FlowId,
+        first_seq: u64,
+        at: Timestamp,
+        events: &[Event],
+        request: Option<i64>,
+    ) -> Result<Vec<Recorded>, JournalError> {
         let recorded: Vec<Recorded> = (first_seq..)
             .zip(events)
             .map(|(seq, event)| Recorded { seq, at, event: event.clone() })
@@ -94,6 +107,9 @@ impl Journal {
                         _ => error.into(),
                     },
                 )?;
+            }
+            if let Some(request) = request {
+                requests::answer(transaction, request)?;
             }
             Ok(())
         })?;

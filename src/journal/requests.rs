@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::Cause;
 use super::{Journal, JournalError};
@@ -16,20 +16,20 @@ pub(super) const OPEN_REQUESTS: &str =
     "SELECT id, body FROM requests WHERE flow = ?1 AND answered = 0 ORDER BY id";
 
 impl Journal {
-    /// Asks the owner of a flow to record an event, on disk when this returns.
-    pub fn ask(&mut self, flow: &FlowId, at: Timestamp, event: &Event) -> Result<(), JournalError> {
+    /// Asks the owner of a flow to record an event, on disk when this returns; returns the request's number.
+    pub fn ask(&mut self, flow: &FlowId, at: Timestamp, event: &Event) -> Result<i64, JournalError> {
         self.write(|transaction, _| {
             transaction.execute(
                 "INSERT INTO requests (flow, at, body) VALUES (?1, ?2, ?3)",
                 params![flow.0, at.epoch_ms(), serde_json::to_string(event)?],
             )?;
-            Ok(())
+            Ok(transaction.last_insert_rowid())
         })
     }
 
     /// Returns what was asked of a flow's owner and not answered, oldest first, with the number of each.
     ///
-    /// A process that dies between recording an event and [`Journal::answered`] finds its request here again.
+    /// A process that dies before [`Journal::append_and_answer`] has returned finds its request here again.
     pub fn asked(&mut self, flow: &FlowId) -> Result<Vec<(i64, Event)>, JournalError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(OPEN_REQUESTS)?;
@@ -48,11 +48,17 @@ impl Journal {
         })
     }
 
-    /// Marks a request as done, or as one that can no longer be fulfilled.
-    pub fn answered(&mut self, id: i64) -> Result<(), JournalError> {
-        self.write(|transaction, _| {
-            transaction.execute("UPDATE requests SET answered = 1 WHERE id = ?1", [id])?;
-            Ok(())
+    /// Marks a request as one that cannot be fulfilled; [`Journal::append_and_answer`] marks those that are.
+    pub fn dismiss(&mut self, id: i64) -> Result<(), JournalError> {
+        self.write(|transaction, _| answer(transaction, id))
+    }
+
+    /// Says whether the owner of its flow has done with a request.
+    pub fn is_answered(&mut self, id: i64) -> Result<bool, JournalError> {
+        self.read(|connection| {
+            let answered =
+                connection.query_row("SELECT answered FROM requests WHERE id = ?1", [id], |row| row.get(0));
+            Ok(answered.optional()?.unwrap_or(true))
         })
     }
 
@@ -82,4 +88,10 @@ impl Journal {
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
+}
+
+/// Marks a request as done with.
+pub(super) fn answer(transaction: &Transaction<'_>, id: i64) -> Result<(), Cause> {
+    transaction.execute("UPDATE requests SET answered = 1 WHERE id = ?1", [id])?;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::flow::edge::is_met;
-use crate::flow::{Flow, Outcome, StepError, StepState};
+use crate::flow::{Flow, FlowOutcome, Outcome, StepError, StepState};
 use crate::plan::{Step, StepIndex};
 use crate::report::text::{one_line, paragraphs};
 use crate::report::wording::{at_present, run_text, spoken, took, went_wrong};
@@ -26,10 +26,31 @@ pub fn end_block(flow: &Flow, now: Timestamp) -> String {
         block.push('\n');
         block.push_str(&details);
     }
-    if !details.is_empty() || !flow.is_settled() {
-        let _ = writeln!(block, "\nnext: synflow status {}", flow.header().id);
+    if let Some(next) = next(flow, details.is_empty()) {
+        let _ = writeln!(block, "\nnext: {next}");
     }
     block
+}
+
+/// Returns the command that finishes the job; nothing if there is nothing to finish. Of an emulated flow, whose
+/// service ends with its process, the one that shows it.
+fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
+    let id = &flow.header().id;
+    let unknown = || flow.steps().find(|(_, _, run)| run.state == StepState::Unknown);
+    let is_well = flow.is_settled() && flow.outcome() == FlowOutcome::Succeeded;
+    if flow.is_given_up() || is_well && is_all_said {
+        return None;
+    }
+    if is_well || flow.header().emulated {
+        return Some(format!("synflow status {id}"));
+    }
+    Some(match unknown().filter(|_| flow.waits_for_a_person()) {
+        Some((_, step, _)) => {
+            let step = one_line(step.id.as_str());
+            format!("synflow resolve {id} {step} --run RUN | --not-started | --give-up")
+        }
+        None => format!("synflow resume {id}"),
+    })
 }
 
 /// Returns the flow's outcome and time on one line, and its counts on a second.
@@ -40,7 +61,7 @@ pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
     let begun = flow.started_at().unwrap_or(header.created_at);
     let verdict = if flow.is_settled() {
         let outcome = match flow.outcome() {
-            crate::flow::FlowOutcome::TimedOut => "timed out",
+            FlowOutcome::TimedOut => "timed out",
             outcome => outcome.word(),
         };
         format!("{outcome} after {}", flow.ended_at().unwrap_or(now).since(begun).short())
@@ -381,7 +402,7 @@ mod tests {
         never started:
           alarm: not needed, `warned` ended warned
 
-        next: synflow status 7f3a9c
+        next: synflow resume 7f3a9c
         ");
     }
 
@@ -433,7 +454,7 @@ mod tests {
         never started:
           curate: waits for load, copy
 
-        next: synflow status 7f3a9c
+        next: synflow resume 7f3a9c
         ");
     }
 
@@ -464,7 +485,7 @@ mod tests {
           why       the connection was cut
           holds up  tail, end
 
-        next: synflow status 7f3a9c
+        next: synflow resolve 7f3a9c lost --run RUN | --not-started | --give-up
         ");
         let answer = crate::report::json::status(&sample.flow, sample.now);
         assert_eq!(answer["flow"]["state"], "needs_person");

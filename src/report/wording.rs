@@ -2,7 +2,10 @@
 //!
 //! Pure functions from the flow to text. Every name and error text in their answers is harmless to a terminal.
 
-use crate::flow::{Attempt, Event, Flow, Outcome, Recorded, RunId, RunStatus, StepError, StepRun, StepState};
+use crate::flow::{
+    Attempt, CancelReason, Event, Flow, Outcome, Recorded, Resolution, RunId, RunStatus, StepError, StepRun,
+    StepState,
+};
 use crate::plan::StepIndex;
 use crate::report::text::one_line;
 use crate::time::{Delay, Timestamp};
@@ -68,13 +71,30 @@ pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
         Event::RunChanged { status: RunStatus::Other(word), .. } => {
             ("running", Tone::Plain, format!("Synapse calls the run `{}`", one_line(word)))
         }
-        Event::CancelIntended { .. } => {
+        Event::CancelIntended { reason: CancelReason::Asked, .. } => {
+            ("cancelling", Tone::Warn, "asking Synapse to cancel the run".to_owned())
+        }
+        Event::CancelIntended { reason: CancelReason::TimedOut, .. } => {
             let limit = flow.step(step).timeout.map(Delay::short).unwrap_or_default();
             (
                 "timed out",
                 Tone::Bad,
                 format!("its `timeout` of {limit} has passed; asking Synapse to cancel the run"),
             )
+        }
+        Event::RunAttached { run, .. } => {
+            ("attached", Tone::Plain, format!("run {run}, which others started with the same parameters"))
+        }
+        Event::Resolved { resolution, .. } => {
+            let text = match resolution {
+                Resolution::Run { run } => format!("a person said that run {run} is its run"),
+                Resolution::NotStarted => "a person said that no run was started".to_owned(),
+                Resolution::GiveUp => "a person gave it up".to_owned(),
+            };
+            ("resolved", Tone::Plain, text)
+        }
+        Event::StepCancelRequested { .. } => {
+            ("cancelling", Tone::Warn, "a person asked for its end".to_owned())
         }
         Event::RetryScheduled { attempt, at, .. } => {
             let due = due(*at, recorded.at);
@@ -141,7 +161,10 @@ pub(super) fn at_present(flow: &Flow, step: StepIndex, activity: Option<&str>, n
             format!("start unclear ({}), looking for its run", one_line(&attempt.trouble))
         }
         StepState::Running => match (&attempt.status, activity) {
-            _ if attempt.cancel.is_some() => "timed out, waiting for Synapse to cancel the run".to_owned(),
+            _ if attempt.cancel == Some(CancelReason::TimedOut) => {
+                "timed out, waiting for Synapse to cancel the run".to_owned()
+            }
+            _ if attempt.cancel.is_some() => "waiting for Synapse to cancel the run".to_owned(),
             (Some(RunStatus::Queued), _) => "queued in Synapse".to_owned(),
             (Some(RunStatus::Canceling), _) => "being cancelled".to_owned(),
             (Some(RunStatus::Other(word)), None) => format!("Synapse calls the run `{}`", one_line(word)),
@@ -233,9 +256,34 @@ fn due(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
     match event {
         Event::Detached => {}
+        Event::CancelRequested => {
+            let text = match flow.live().count() {
+                0 => "nothing more starts".to_owned(),
+                1 => "nothing more starts; 1 run is cancelled".to_owned(),
+                live => format!("nothing more starts; {live} runs are cancelled"),
+            };
+            return Some(Line { who: "flow".to_owned(), word: "cancelling", text, tone: Tone::Warn });
+        }
+        Event::Resumed { redo, .. } => {
+            let text = format!(
+                "{}, {} under way, {} kept",
+                counted(redo.len(), "step begins anew", "steps begin anew"),
+                flow.live().count(),
+                flow.steps().filter(|(_, _, run)| run.is_over()).count(),
+            );
+            return Some(Line { who: "flow".to_owned(), word: "resumed", text, tone: Tone::Plain });
+        }
+        Event::PlanChanged { plan_file, .. } => {
+            let text = format!("goes on by {}", one_line(plan_file));
+            return Some(Line { who: "flow".to_owned(), word: "edited", text, tone: Tone::Plain });
+        }
         Event::GivenUp => {
             let text = "another flow of the plan was begun instead".to_owned();
             return Some(Line { who: "flow".to_owned(), word: "given up", text, tone: Tone::Warn });

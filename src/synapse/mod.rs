@@ -34,7 +34,7 @@ pub use self::retry::Limits;
 use self::retry::{Call, Patience};
 use self::wire::{ALL_TIME, ActivityRun, Page, PipelineRun, Query};
 pub use self::wire::{RunFilter, RunListed};
-use crate::flow::event::{ActivitySeen, RunId, RunSeen, StartOutcome, StepError};
+use crate::flow::event::{ActivitySeen, Recovery, RunId, RunSeen, StartOutcome, StepError};
 use crate::time::{Delay, Timestamp};
 
 /// The most pages of a list that are read: twice the runs that a workspace can have at once
@@ -104,23 +104,40 @@ impl SynapseClient {
         })
     }
 
+    /// Returns a time of ours, read when it was `now`, as the service's clock showed it, as far as an answer has told.
+    pub fn in_server_time(&self, time: Timestamp, now: Timestamp) -> Timestamp {
+        match self.server_time() {
+            Some(shown) if shown > now => time + shown.since(now),
+            Some(shown) => time - now.since(shown),
+            None => time,
+        }
+    }
+
     /// Sends exactly one request to start `pipeline`, with `run` as the id that the run shall have.
     ///
     /// The service takes the request's id as the run's (protocol 2.3); the id of the answer counts.
     /// What came of it is never retried here: the core decides, for a start sent blindly twice may
-    /// run twice.
+    /// run twice. With `recovery` the run takes up a failed one at an activity; the parameters are sent
+    /// all the same, for a recovery without them was recorded failing (protocol 4.1).
     pub async fn create_run(
         &self,
         pipeline: &str,
         run: RunId,
         parameters: &Map<String, Value>,
+        recovery: Option<&Recovery>,
     ) -> StartOutcome {
-        let Some(url) = self.shared.endpoint.call(&["pipelines", pipeline, "createRun"]) else {
+        let Some(mut url) = self.shared.endpoint.call(&["pipelines", pipeline, "createRun"]) else {
             let failure = CallFailure::BadName { name: pipeline.to_owned() };
             let error =
                 StepError { code: "BadName".to_owned(), message: failure.to_string(), activity: None };
             return StartOutcome::Refused(error);
         };
+        if let Some(Recovery { run, activity }) = recovery {
+            url.query_pairs_mut()
+                .append_pair("referencePipelineRunId", &run.to_string())
+                .append_pair("isRecovery", "true")
+                .append_pair("startActivityName", activity);
+        }
         let token = match self.token().await {
             Ok(token) => token,
             Err(failure) => {

@@ -2,68 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::space::{Emulator, Said, TestSpace};
-
-/// A run as the emulator remembers it; times in text, which sorts as they do.
-#[derive(Clone, Debug)]
-struct Ran {
-    accepted_at: String,
-    ended_at: Option<String>,
-}
-
-/// Returns the runs the emulator accepted, by run id.
-fn ran(emulator: &Emulator) -> BTreeMap<String, Ran> {
-    let record = emulator.record();
-    let text = |run: &Value, name: &str| run[name].as_str().map(str::to_owned);
-    let runs = record["runs"].as_array().unwrap().iter();
-    runs.filter(|run| run["parent_run_id"].is_null())
-        .map(|run| {
-            let ran = Ran { accepted_at: text(run, "accepted_at").unwrap(), ended_at: text(run, "ended_at") };
-            (text(run, "run_id").unwrap(), ran)
-        })
-        .collect()
-}
-
-/// Returns the ids of the runs of each step's attempts, from `status --output json`.
-fn runs_of_steps(status: &Value) -> BTreeMap<String, Vec<String>> {
-    let steps = status["steps"].as_array().unwrap().iter();
-    steps
-        .map(|step| {
-            let attempts = step["attempts"].as_array().unwrap().iter();
-            let runs = attempts.filter_map(|attempt| Some(attempt["run_id"].as_str()?.to_owned())).collect();
-            (step["id"].as_str().unwrap().to_owned(), runs)
-        })
-        .collect()
-}
-
-fn outcomes(status: &Value) -> BTreeMap<&str, &str> {
-    let steps = status["steps"].as_array().unwrap().iter();
-    steps.map(|step| (step["id"].as_str().unwrap(), step["outcome"].as_str().unwrap_or("-"))).collect()
-}
-
-/// Returns how many flows the journal holds.
-fn flows(space: &TestSpace) -> usize {
-    let said = space.run("flows --output json");
-    serde_json::from_str::<Value>(&said.stdout).unwrap()["flows"].as_array().unwrap().len()
-}
-
-/// Returns a plan that runs `steps` in the workspace of `emulator`.
-fn plan_at(emulator: &Emulator, steps: &str) -> String {
-    format!(
-        "version: 1\nname: test\nworkspaces: {{ main: {{ endpoint: \"{}\" }} }}\n{steps}",
-        emulator.endpoint()
-    )
-}
-
-fn apply(space: &TestSpace, emulator: &Emulator, plan: &str, words: &str) -> Said {
-    let path = space.write("plan.yaml", plan);
-    space.run_at(emulator, &format!("apply {} --beat 100ms{words}", path.display()))
-}
+use crate::space::{Said, TestSpace};
+use crate::witness::{Ran, apply, flows, in_background, outcomes, plan_at, ran, runs_of_steps, wait_until};
 
 #[test]
 fn every_start_of_the_nightly_example_respects_every_edge() {
@@ -285,22 +229,7 @@ fn a_terminated_apply_leaves_in_time_and_its_runs_go_on() {
     assert!(run.1.ended_at.is_none(), "the run goes on");
     assert!(said.stderr.contains(&run.0), "{}", said.stderr);
     let last = said.stderr.trim_end().lines().last().unwrap().to_owned();
-    assert!(last.contains("synflow status"), "{last}");
-}
-
-fn in_background(space: &TestSpace, emulator: &Emulator, words: &str) -> Child {
-    space.command_at(emulator, words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Asks again and again until something holds. Fails after a time no healthy run comes near.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..3_000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("waited in vain until {what}");
+    assert!(last.contains("synflow resume"), "{last}");
 }
 
 #[test]
@@ -352,7 +281,7 @@ fn whoever_cannot_sign_in_starts_nothing() {
 #[test]
 fn a_question_that_fails_is_asked_again_by_the_core_alone() {
     let space = TestSpace::new();
-    let script = "faults: [{ on: [getRun, queryPipelineRuns], kind: status, status: 503, first: 4 }]\n";
+    let script = "faults: [{ on: getRun, kind: status, status: 503, first: 4 }]\n";
     let script = space.write("emulator.yaml", script);
     let emulator = space.emulate(&format!("--speed 10 --script {}", script.display()));
     let said = apply(&space, &emulator, &plan_at(&emulator, "steps:\n  one: {}\n"), "");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use synflow::flow::event::{RunId, RunStatus, StartOutcome};
+use synflow::flow::event::{Recovery, RunId, RunStatus, StartOutcome};
 use synflow::synapse::{
     CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, RunFilter, SignInFailure, SynapseClient,
     TokenCache, Window,
@@ -118,7 +118,7 @@ async fn check_start_within(
     script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
 ) {
     let rig = rig_with_timeout(total_timeout, script).await;
-    let outcome = rig.client.create_run("pl", run_id(), &Map::new()).await;
+    let outcome = rig.client.create_run("pl", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), want, "{name}");
     assert_eq!(rig.server.requests().len(), 1, "{name}: requests sent");
 }
@@ -191,7 +191,7 @@ async fn a_start_that_met_nobody_is_certain() {
     let authority = authority(3600).await;
     let cut = ScriptServer::start_closing().await;
     let client = client_at(&cut.url(), &authority, Delay::from_secs(60));
-    let outcome = client.create_run("pl", run_id(), &Map::new()).await;
+    let outcome = client.create_run("pl", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), Proof::Unclear, "a connection was there");
 
     // An address that is taken, so that no other test gets it, and where nobody listens.
@@ -199,7 +199,7 @@ async fn a_start_that_met_nobody_is_certain() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let gone = format!("http://{}", socket.local_addr().unwrap());
     let client = client_at(&gone, &authority, Delay::from_secs(60));
-    let outcome = client.create_run("pl", run_id(), &Map::new()).await;
+    let outcome = client.create_run("pl", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), Proof::NotSent(None), "connection refused");
     let failure = client.pipeline("pl").await.unwrap_err();
     assert!(failure.is_unreachable(), "{failure}");
@@ -222,7 +222,7 @@ async fn a_kept_connection_that_closes_under_us_starts_at_most_once() {
     .await;
     for round in 1..=20 {
         assert!(rig.client.pipeline("pl").await.unwrap().is_some());
-        let outcome = rig.client.create_run("pl", run_id(), &Map::new()).await;
+        let outcome = rig.client.create_run("pl", run_id(), &Map::new(), None).await;
         let starts = rig.server.requests().iter().filter(|request| request.method == "POST").count();
         match proof(outcome) {
             Proof::Started => assert!(starts <= round, "{starts} starts in round {round}"),
@@ -242,7 +242,7 @@ async fn a_kept_connection_that_takes_the_request_and_closes_starts_once() {
         )
         .await;
     assert!(rig.client.pipeline("pl").await.unwrap().is_some());
-    let outcome = rig.client.create_run("pl", run_id(), &Map::new()).await;
+    let outcome = rig.client.create_run("pl", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), Proof::Unclear);
     assert_eq!(rig.server.requests().len(), 2, "one GET, one POST");
 }
@@ -251,7 +251,7 @@ async fn a_kept_connection_that_takes_the_request_and_closes_starts_once() {
 async fn a_start_says_who_what_and_as_which_run() {
     let rig = rig(|_| json_answer("202 Accepted", &json!({"runId": RUN}).to_string())).await;
     let parameters = json!({"z": 1, "a": [true, null, {"b": "c"}]});
-    let outcome = rig.client.create_run("Load / 1?", run_id(), parameters.as_object().unwrap()).await;
+    let outcome = rig.client.create_run("Load / 1?", run_id(), parameters.as_object().unwrap(), None).await;
     assert_eq!(proof(outcome), Proof::Started);
     let request = &rig.server.requests()[0];
     assert_eq!(request.method, "POST");
@@ -271,9 +271,30 @@ async fn a_start_says_who_what_and_as_which_run() {
 }
 
 #[tokio::test]
+async fn a_recovery_names_the_failed_run_and_activity_and_sends_the_parameters_again() {
+    let rig = rig(|_| json_answer("202 Accepted", &json!({"runId": RUN}).to_string())).await;
+    let failed: RunId = "8b35ed2c-152b-11ec-8b35-ed2c152b11ec".parse().unwrap();
+    let recovery = Recovery { run: failed, activity: "Copy & merge".to_owned() };
+    let parameters = json!({"day": "2026-11-23"});
+    let outcome =
+        rig.client.create_run("pl", run_id(), parameters.as_object().unwrap(), Some(&recovery)).await;
+    assert_eq!(proof(outcome), Proof::Started);
+    let request = &rig.server.requests()[0];
+    assert_eq!(
+        request.target,
+        format!(
+            "/pipelines/pl/createRun?api-version=2020-12-01&referencePipelineRunId={failed}\
+             &isRecovery=true&startActivityName=Copy+%26+merge"
+        )
+    );
+    assert_eq!(request.header("x-ms-client-request-id"), Some(RUN), "a recovery is a run of its own");
+    assert_eq!(request.body, r#"{"day":"2026-11-23"}"#);
+}
+
+#[tokio::test]
 async fn a_name_that_would_change_the_path_is_never_sent() {
     let rig = rig(|_| answer("200 OK", &[], "{}")).await;
-    let outcome = rig.client.create_run("..", run_id(), &Map::new()).await;
+    let outcome = rig.client.create_run("..", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), Proof::Refused("BadName"));
     assert!(matches!(rig.client.pipeline("").await, Err(CallFailure::BadName { .. })));
     assert!(rig.server.requests().is_empty());
@@ -287,7 +308,7 @@ async fn a_token_that_is_not_taken_is_replaced_once() {
         _ => json_answer("401 Unauthorized", unauthorized),
     })
     .await;
-    let start = async || proof(rig.client.create_run("pl", run_id(), &Map::new()).await);
+    let start = async || proof(rig.client.create_run("pl", run_id(), &Map::new(), None).await);
     assert_eq!(start().await, Proof::NotSent(None), "the first token is forgotten");
     assert_eq!(start().await, Proof::Started, "the second is taken");
     assert_eq!(start().await, Proof::Started, "and kept");
@@ -298,7 +319,7 @@ async fn a_token_that_is_not_taken_is_replaced_once() {
 async fn a_token_that_is_never_taken_ends_in_a_refusal() {
     let unauthorized = r#"{"code":"InvalidTokenAuthenticationAudience","message":"IDX10214"}"#;
     let rig = rig(move |_| json_answer("401 Unauthorized", unauthorized)).await;
-    let start = async || proof(rig.client.create_run("pl", run_id(), &Map::new()).await);
+    let start = async || proof(rig.client.create_run("pl", run_id(), &Map::new(), None).await);
     assert_eq!(start().await, Proof::NotSent(None));
     assert_eq!(start().await, Proof::Refused("InvalidTokenAuthenticationAudience"));
     let failure = rig.client.run(run_id()).await.unwrap_err();
@@ -311,7 +332,7 @@ async fn a_start_without_a_token_is_not_sent() {
     let server = ScriptServer::start(|_| answer("200 OK", &[], "{}")).await;
     let authority = ScriptServer::start(|_| answer("503 Busy", &["Retry-After: 4"], "")).await;
     let client = client_at(&server.url(), &authority, Delay::from_secs(60));
-    let outcome = client.create_run("pl", run_id(), &Map::new()).await;
+    let outcome = client.create_run("pl", run_id(), &Map::new(), None).await;
     assert_eq!(proof(outcome), Proof::NotSent(Some(4_000)));
     assert!(server.requests().is_empty());
     assert_eq!(authority.requests().len(), 1, "one try");
@@ -517,7 +538,7 @@ async fn a_failure_names_its_correlation_id() {
     .await;
     let failure = rig.client.pipeline("pl").await.unwrap_err();
     assert_eq!(failure.to_string(), "no (Unauthorized, 403) [correlation id c-1]");
-    let StartOutcome::Refused(error) = rig.client.create_run("pl", run_id(), &Map::new()).await else {
+    let StartOutcome::Refused(error) = rig.client.create_run("pl", run_id(), &Map::new(), None).await else {
         panic!()
     };
     assert_eq!(error.message, "no [correlation id c-1]");

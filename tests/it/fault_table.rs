@@ -289,7 +289,7 @@ fn run_id() -> RunId {
 }
 
 async fn start(client: &SynapseClient) -> StartOutcome {
-    client.create_run(PIPELINE, run_id(), &Map::new()).await
+    client.create_run(PIPELINE, run_id(), &Map::new(), None).await
 }
 
 /// Makes the call and says in the table's words what came of it.

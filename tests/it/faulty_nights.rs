@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
-use synflow::driver::{Driver, Ending, now};
+use synflow::driver::{Driver, Ending, Goal, Pace, now};
 use synflow::emulator::model::{CLIENT_ID, CLIENT_SECRET, Model, Operation, Record, RunRecord, TENANT_ID};
 use synflow::emulator::script::Script;
 use synflow::emulator::server;
@@ -124,9 +124,11 @@ impl Night {
         journal.create(flow.header()).unwrap();
         let limits = policy::Limits { beat: Delay::from_ms(50), start_grace: Delay::from_secs(3), seed };
         let report = Box::new(Lines::new(std::io::sink()));
-        let mut driver = Driver::new(flow, limits, journal, vec![client(server.authority())], report);
+        let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
+        let (_nobody, mut wishes) = tokio::sync::mpsc::unbounded_channel();
+        let mut driver = Driver::new(flow, pace, journal, vec![client(server.authority())], report);
         // A night that nothing ends must fail, and not hang.
-        let drive = driver.drive(std::future::pending());
+        let drive = driver.drive(&[], Goal::End, &mut wishes);
         let ending = tokio::time::timeout(LONGEST, drive).await.expect("the night ends").unwrap();
         Self { flow: driver.flow().clone(), ending, record: server.record(WORKSPACE).unwrap() }
     }

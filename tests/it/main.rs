@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod apply;
+mod cancel;
 mod client;
 mod deciding;
 mod doctor;
@@ -13,11 +14,15 @@ mod faulty_nights;
 mod flow;
 mod journal;
 mod journal_formats;
+mod leaving;
+mod one_at_a_time;
 mod owners;
 mod plans;
 mod play;
 mod pretend;
 mod readme;
+mod resolve;
+mod resume;
 mod retry;
 mod screen;
 mod script_server;
@@ -30,4 +35,5 @@ mod tidy;
 mod validate;
 mod watching;
 mod wire;
+mod witness;
 mod world;

@@ -262,7 +262,7 @@ fn what_is_asked_waits_for_its_answer() {
     let asked = journal.asked(&id("a00001")).unwrap();
     let events: Vec<Event> = asked.iter().map(|(_, event)| event.clone()).collect();
     assert_eq!(events, [changed(1), Event::GivenUp]);
-    journal.answered(asked[0].0).unwrap();
+    journal.dismiss(asked[0].0).unwrap();
     assert_eq!(journal.asked(&id("a00001")).unwrap(), asked[1..]);
     assert_eq!(journal.asked(&id("b00001")).unwrap().len(), 1);
     assert_eq!(journal.asked(&id("c00001")).unwrap(), []);

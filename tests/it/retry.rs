@@ -180,7 +180,7 @@ async fn a_start_is_never_repeated_however_patient_the_client() {
     let all = faults().into_iter().map(|fault| (&patient, fault)).chain([(&hasty, NO_ANSWER)]);
     for (http, fault) in all {
         let rig = rig_over(http.clone(), move |_| (fault.reply)()).await;
-        let outcome = rig.client.create_run("pl", run_id(), &Map::new()).await;
+        let outcome = rig.client.create_run("pl", run_id(), &Map::new(), None).await;
         let proof = match outcome {
             StartOutcome::Started(_) => "started",
             StartOutcome::Refused(_) => "refused",
@@ -231,7 +231,7 @@ async fn a_workspace_that_asks_for_quiet_gets_it_from_every_clone() {
         matches!(failure, CallFailure::Throttled { after: Some(after), .. } if after > Delay::from_secs(500))
     );
     let StartOutcome::NotSent { after: Some(after), .. } =
-        clone.create_run("pl", run_id(), &Map::new()).await
+        clone.create_run("pl", run_id(), &Map::new(), None).await
     else {
         panic!("a start was sent")
     };

@@ -90,7 +90,7 @@ async fn call(exchange: &Value, client: &SynapseClient) -> Result<Value, CallFai
         ("POST", [.., "createRun"]) => {
             let id = exchange["response"]["body"]["runId"].as_str().unwrap().parse().unwrap();
             let parameters = request["body"].as_object().cloned().unwrap_or_default();
-            let outcome = client.create_run("pipeline", id, &parameters).await;
+            let outcome = client.create_run("pipeline", id, &parameters, None).await;
             assert_eq!(outcome, synflow::flow::event::StartOutcome::Started(id), "{path}");
             Ok(Value::Null)
         }

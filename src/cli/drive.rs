@@ -1,0 +1,107 @@
+//! From a flow that this process owns to the exit code it ends with: what `apply`, `resume` and `cancel` share.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+
+use crate::cli::args::{Driving, Progress};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::settings::Settings;
+use crate::cli::signals;
+use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
+use crate::flow::{Event, Flow, FlowId, RunId, Trust};
+use crate::journal::{Journal, JournalError};
+use crate::plan::StepId;
+use crate::report::{Bars, Lines, Report};
+use crate::synapse::SynapseClient;
+
+/// A flow that this process may drive, with all that takes.
+pub(super) struct Owned {
+    pub(super) flow: Flow,
+    /// Holds the flow's key, unless it is emulated.
+    pub(super) journal: Journal,
+    /// One for each workspace of the plan.
+    pub(super) clients: Vec<SynapseClient>,
+    pub(super) pace: Pace,
+    /// What is recorded first.
+    pub(super) opening: Vec<Event>,
+    pub(super) goal: Goal,
+}
+
+/// How far a process came with a flow.
+pub(super) struct Driven {
+    pub(super) code: u8,
+    pub(super) flow: Flow,
+}
+
+/// Drives a flow and returns the exit code with the flow as it is then.
+///
+/// Fails with exit 12 if the journal cannot be written, with 6 if another process or a person took the lease, and with
+/// 130 if a second signal came; runs that only memory knew are then named.
+pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
+    let Owned { flow, journal, clients, pace, opening, goal } = owned;
+    let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
+    let mut driver = Driver::new(flow, pace, journal, clients, report(args.progress, settings));
+    let (sender, mut wishes) = mpsc::unbounded_channel();
+    let ended = tokio::select! {
+        ended = driver.drive(&opening, goal, &mut wishes) => ended,
+        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => return Err(left_at_once(&id, is_emulated)),
+    };
+    let code = match ended {
+        Ok(Ending::Settled) => driver.flow().exit_code().unwrap_or(Exit::Bug.code()),
+        Ok(Ending::WaitsForAPerson) => Exit::Unknown.code(),
+        // The runs of an emulated workspace end with it.
+        Ok(Ending::Detached) if is_emulated => Exit::Interrupted.code(),
+        Ok(Ending::Detached) => Exit::Detached.code(),
+        Err(DriveError::Journal { source, unrecorded }) => {
+            return Err(without_journal(*source, &unrecorded, &id));
+        }
+        Err(bug) => {
+            return Err(Failure::from_error(Exit::Bug, &bug)
+                .hint(format!("the runs go on; `synflow status {id}` lists them"))
+                .hint("please report this with the output of `synflow status --output json`"));
+        }
+    };
+    Ok(Driven { code, flow: driver.flow().clone() })
+}
+
+/// Returns what the journal has learnt of the workspaces from real flows.
+pub(super) fn trust(journal: &mut Journal) -> Result<BTreeMap<String, Trust>, JournalError> {
+    let word = |is_proven: bool| if is_proven { Trust::Proven } else { Trust::Disproven };
+    let learned = journal.learned()?.into_iter();
+    Ok(learned.map(|(endpoint, (is_proven, _))| (endpoint, word(is_proven))).collect())
+}
+
+/// Chooses how the flow is shown.
+pub(super) fn report(progress: Progress, settings: &Settings) -> Box<dyn Report> {
+    let bars = match progress {
+        Progress::Auto => settings.terminal,
+        Progress::Bar => true,
+        Progress::Lines => false,
+    };
+    if bars { Box::new(Bars::on_stderr(settings.colour)) } else { Box::new(Lines::new(anstream::stderr())) }
+}
+
+/// Says what a second signal has cut short.
+fn left_at_once(id: &FlowId, is_emulated: bool) -> Failure {
+    let failure = Failure::new(Exit::Interrupted, format!("left flow `{id}` at once"));
+    if is_emulated {
+        return failure.because("its runs end with the emulated workspace");
+    }
+    failure
+        .because("its runs go on; a start that was under way is looked for when the flow is resumed")
+        .hint(format!("synflow resume {id}"))
+}
+
+fn without_journal(source: JournalError, unrecorded: &[(StepId, RunId)], id: &FlowId) -> Failure {
+    let is_lost = source.is_lease_lost();
+    let mut failure = Failure::from(source);
+    if is_lost {
+        failure.exit = Exit::Locked;
+    }
+    for (step, run) in unrecorded {
+        failure =
+            failure.because(format!("run {run} of step `{step}` was started and is not in the journal"));
+    }
+    failure.hint(format!("`synflow status {id}` lists the runs that the journal knows; they go on"))
+}

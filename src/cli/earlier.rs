@@ -1,0 +1,165 @@
+//! What earlier flows, and runs that are live already, say against beginning a new flow.
+
+use std::collections::BTreeMap;
+
+use crate::cli::connect::exit_of;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::load;
+use crate::driver::now;
+use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust, policy};
+use crate::journal::Journal;
+use crate::plan::{Plan, Scope};
+use crate::report::one_line;
+use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
+use crate::time::Delay;
+
+/// How long ago a live run may have changed last: the service forgets runs after 45 days (protocol 7).
+const LIVE_SINCE: Delay = Delay::from_secs(45 * 24 * 3600);
+
+/// How far into our future a list reaches: the service's clock may be ahead.
+const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
+
+/// How many runs a message names.
+const NAMED_MAX: usize = 10;
+
+/// Ends a flow whose last step had ended when its process was killed. Says whether it was such a one.
+pub(super) fn end_if_settled(journal: &mut Journal, flow: &Flow) -> Result<bool, Failure> {
+    if !flow.is_settled() {
+        return Ok(false);
+    }
+    let end = Event::FlowEnded { exit_code: flow.outcome().exit_code() };
+    journal.append(&flow.header().id, flow.last_seq() + 1, now(), &[end])?;
+    Ok(true)
+}
+
+/// Gives a flow up: nothing more is done for it. `clients` has one for each workspace of its plan.
+///
+/// Fails with exit 6 while a run of it is live, or nobody knows whether one is.
+pub(super) async fn give_up(
+    journal: &mut Journal,
+    flow: &Flow,
+    clients: &[SynapseClient],
+) -> Result<(), Failure> {
+    let mut live = Vec::new();
+    for (index, place, step_run) in flow.steps() {
+        let Some(attempt) = step_run.last_attempt() else { continue };
+        let is_open = match step_run.state {
+            StepState::Ended { .. } => step_run.is_left_running(),
+            StepState::Unknown => {
+                live.push(format!("nobody knows whether step `{}` runs", place.id));
+                false
+            }
+            _ => flow.live().any(|step| step == index),
+        };
+        if !is_open {
+            continue;
+        }
+        let found = clients[place.workspace].run(attempt.run).await.map_err(|failure| {
+            let what = format!("cannot see whether run {} of `{}` is live", attempt.run, place.id);
+            Failure::new(exit_of(&failure), what).because(failure.to_string())
+        })?;
+        let is_told = flow.trust(place.workspace) == Trust::Proven
+            && now() >= attempt.last_sent_at + policy::START_GRACE;
+        match found {
+            Some(run) if !run.status.is_terminal() => {
+                live.push(format!("run {} of step `{}` is {}", attempt.run, place.id, run.status));
+            }
+            None if attempt.started_at.is_none() && !is_told => {
+                live.push(format!("nobody knows yet whether step `{}` was started", place.id));
+            }
+            _ => {}
+        }
+    }
+    let id = &flow.header().id;
+    if live.is_empty() {
+        journal.append(id, flow.last_seq() + 1, now(), &[Event::GivenUp])?;
+        return Ok(());
+    }
+    let message = format!("flow `{id}` cannot be given up: its runs are live; nothing was started");
+    let failure = named(Failure::new(Exit::Locked, message), live);
+    Err(failure.hint(format!("`synflow resume {id}` goes on with it, `synflow cancel {id}` ends its runs")))
+}
+
+/// Says that an earlier flow of the key has not ended.
+pub(super) fn in_the_way(earlier: &FlowHeader) -> Failure {
+    let (id, created_at) = (&earlier.id, earlier.created_at);
+    let message = format!("flow `{id}` of this plan, begun {created_at}, has not ended; nothing was started");
+    Failure::new(Exit::Locked, message)
+        .hint(format!("synflow resume {id}"))
+        .hint("once none of its runs is live, `synflow apply PLAN --new` gives it up and begins another")
+}
+
+/// Looks whether runs of the plan's pipelines, with the parameters that it would send, are live: a plan that this journal
+/// has never seen may be running from elsewhere (design 9.3). One list for each workspace.
+///
+/// Fails with exit 6 and names them if there are any.
+pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result<(), Failure> {
+    let scope = Scope {
+        inputs: plan.inputs.clone(),
+        env: plan.env.clone(),
+        plan_name: plan.name.clone(),
+        ..Scope::default()
+    };
+    let mut live = Vec::new();
+    for (workspace, client) in clients.iter().enumerate() {
+        let mut wanted: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for step in plan.steps.iter().filter(|step| step.workspace == workspace) {
+            let values = step
+                .parameters
+                .iter()
+                .map(|(name, template)| Ok((name.clone(), template.render(&scope)?)))
+                .collect::<Result<serde_json::Map<_, _>, String>>();
+            // What depends on other steps is not known yet, and cannot be compared.
+            if let Ok(values) = values {
+                wanted.entry(step.pipeline.as_str()).or_default().push((&step.id, values));
+            }
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        let window = Window { after: now() - LIVE_SINCE, before: now() + LIST_AHEAD };
+        let going = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Canceling];
+        let filters = [RunFilter::pipelines(wanted.keys().copied()), RunFilter::statuses(going)];
+        let unseen = |failure: CallFailure| {
+            let name = &plan.workspaces[workspace].name;
+            Failure::new(exit_of(&failure), format!("cannot see which runs are live in workspace `{name}`"))
+                .because(failure.to_string())
+        };
+        for run in client.search_runs(window, &filters).await.map_err(unseen)? {
+            let steps = wanted.get(run.seen.pipeline.as_str()).into_iter().flatten();
+            let equal = steps.filter(|(_, values)| run.has_parameters(values)).map(|(id, _)| *id);
+            live.extend(equal.take(1).map(|id| {
+                let (id, pipeline) = (one_line(id.as_str()), one_line(&run.seen.pipeline));
+                format!(
+                    "run {} of `{pipeline}` is {}, with the parameters of step `{id}`",
+                    run.seen.run, run.seen.status
+                )
+            }));
+        }
+    }
+    if live.is_empty() {
+        return Ok(());
+    }
+    let message = "this journal has never seen the plan, and runs like its own are live; nothing was started";
+    Err(named(Failure::new(Exit::Locked, message), live)
+        .hint("if another machine runs the plan, go on there, or wait for it")
+        .hint("`synflow apply PLAN --new` starts all the same"))
+}
+
+/// Adds these causes, as far as a reader would read them.
+fn named(failure: Failure, causes: Vec<String>) -> Failure {
+    let more = causes.len().saturating_sub(NAMED_MAX);
+    let failure = causes.into_iter().take(NAMED_MAX).fold(failure, Failure::because);
+    if more == 0 { failure } else { failure.because(format!("and {more} more")) }
+}
+
+/// Returns the newest flow of the key that has not ended, with its events; one that had settled is ended on the way.
+pub(super) fn unfinished(journal: &mut Journal, header: &FlowHeader) -> Result<Option<Flow>, Failure> {
+    for earlier in journal.unfinished(&header.key())? {
+        let flow = load::flow(journal, &earlier)?;
+        if !end_if_settled(journal, &flow)? {
+            return Ok(Some(flow));
+        }
+    }
+    Ok(None)
+}

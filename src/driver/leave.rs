@@ -1,0 +1,91 @@
+//! How a process leaves a flow: what others may ask of the loop, and how it ends before the flow does.
+
+use std::time::Duration;
+
+use crate::driver::errand::Done;
+use crate::driver::{DriveError, Driver, Ending};
+use crate::flow::{Event, Flow, RunId, StartOutcome, StepState};
+use crate::journal::JournalError;
+use crate::plan::{StepId, StepIndex};
+
+/// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
+const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long start requests may still land when the journal is gone.
+const WIND_DOWN_WAIT: Duration = Duration::from_secs(30);
+
+/// What the person at the terminal, or the system, asks of the loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Show this; nothing else changes.
+    Say(String),
+    /// Start nothing more and end what runs.
+    Cancel,
+    /// Stop looking; the runs go on.
+    Detach,
+}
+
+/// Where the wishes come from. Once every sender is gone, none comes.
+pub type Wishes = tokio::sync::mpsc::UnboundedReceiver<Wish>;
+
+/// How far a process goes with a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// To its end, or until a person must look.
+    End,
+    /// Until all that is ready has been started.
+    Started,
+    /// Until one step is over. Start nothing for it: the flow must have no places left.
+    StepOver(StepIndex),
+}
+
+impl Driver {
+    /// Says whether the goal has been reached before the flow's own end.
+    pub(super) fn has_reached(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::End => false,
+            Goal::Started => {
+                !is_starting(&self.flow) && !self.errands.values().any(super::Errand::is_before_a_start)
+            }
+            Goal::StepOver(step) => self.flow.run(step).outcome().is_some(),
+        }
+    }
+
+    /// Leaves while runs go on: lets start requests land for a moment, then says so in the journal.
+    pub(super) async fn detach(&mut self) -> Result<Ending, DriveError> {
+        let deadline = tokio::time::sleep(LEAVE_WAIT);
+        tokio::pin!(deadline);
+        while is_starting(&self.flow) {
+            tokio::select! {
+                Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
+                () = &mut deadline => break,
+            }
+        }
+        self.tasks.abort_all();
+        self.record(&[Event::Detached])?;
+        Ok(Ending::Detached)
+    }
+
+    /// Starts nothing new, lets start requests land, and gathers the runs that only memory knows.
+    pub(super) async fn wind_down(
+        &mut self,
+        source: Box<JournalError>,
+        mut unrecorded: Vec<(StepId, RunId)>,
+    ) -> DriveError {
+        let landed = async {
+            while let Some(joined) = self.tasks.join_next().await {
+                if let Ok(Done::Start(step, StartOutcome::Started(run))) = joined {
+                    unrecorded.push((self.flow.step(step).id.clone(), run));
+                }
+            }
+        };
+        // Requests have limits of their own; this one only guards against a service that answers forever.
+        drop(tokio::time::timeout(WIND_DOWN_WAIT, landed).await);
+        DriveError::Journal { source, unrecorded }
+    }
+}
+
+/// Says whether the answer to a start request is still to come.
+fn is_starting(flow: &Flow) -> bool {
+    flow.live().any(|step| flow.run(step).state == StepState::Starting)
+}

@@ -1,0 +1,158 @@
+//! How `apply` is left: by signals, by a second one, and by a person who is asked.
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use crate::space::Said;
+use crate::witness::{Stage, ran, runs_of_steps, signal, wait_until};
+
+const SLOW: &str = "defaults: { duration: 60s, canceling: 300ms }\n";
+const STEPS: &str = "steps:\n  one: {}\n  two: { depends_on: [one] }\n";
+
+/// Signals end in two seconds; this also allows for a machine that does much else.
+const SOON: Duration = Duration::from_secs(10);
+
+#[expect(clippy::disallowed_methods, reason = "a bound on how long the test waits, far above what it takes")]
+fn leaves_soon(leave: impl FnOnce() -> Said) -> Said {
+    let begun = Instant::now();
+    let said = leave();
+    assert!(begun.elapsed() < SOON, "{:?}\n{}", begun.elapsed(), said.stderr);
+    said
+}
+
+#[test]
+fn a_start_that_nobody_has_answered_does_not_hold_up_a_signal() {
+    // The answer takes a minute; the run exists at once.
+    let stage =
+        Stage::new(&format!("{SLOW}faults: [{{ on: createRun, kind: slow, for: 60s, first: 1 }}]\n"), STEPS);
+    let apply = stage.begin("apply PLAN");
+    wait_until("the start has arrived", || ran(&stage.emulator).len() == 1);
+    let said = leaves_soon(|| {
+        signal(&apply, "TERM");
+        Said::from(apply.wait_with_output().unwrap())
+    });
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    let id = stage.flow();
+    assert_eq!(said.stderr.trim_end().lines().last().unwrap(), format!("next: synflow resume {id}"));
+    let run = ran(&stage.emulator).into_keys().next().unwrap();
+    assert!(said.stderr.contains(&run), "the run that may exist is named\n{}", said.stderr);
+
+    let resume = stage.begin("resume");
+    wait_until("the run is adopted", || {
+        stage.space.run("status").stdout.contains(&run)
+            && stage.space.status()["steps"][0]["state"] == "running"
+    });
+    signal(&resume, "INT");
+    assert_eq!(resume.wait_with_output().unwrap().status.code(), Some(30));
+    assert_eq!(ran(&stage.emulator).len(), 1, "it was not started again");
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_with_the_resume_command() {
+    let stage =
+        Stage::new(&format!("{SLOW}faults: [{{ on: createRun, kind: slow, for: 60s, first: 1 }}]\n"), STEPS);
+    let apply = stage.begin("apply PLAN");
+    wait_until("the start has arrived", || ran(&stage.emulator).len() == 1);
+    signal(&apply, "INT");
+    // The first one lets the start land for a moment and a half.
+    std::thread::sleep(Duration::from_millis(400));
+    signal(&apply, "INT");
+    let said = Said::from(apply.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    let id = stage.flow();
+    assert_eq!(said.stderr.trim_end().lines().last().unwrap(), format!("hint: synflow resume {id}"));
+    let known = runs_of_steps(&stage.space.status());
+    let run = ran(&stage.emulator).into_keys().next().unwrap();
+    assert!(known["one"].contains(&run), "the journal knows the run that may exist: {known:?}");
+}
+
+/// `synflow apply` at a terminal, with a person who types.
+struct Session {
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    keyboard: Box<dyn Write + Send>,
+    seen: std::sync::Arc<std::sync::Mutex<String>>,
+    _terminal: Box<dyn portable_pty::MasterPty + Send>,
+}
+
+impl Session {
+    fn begin(stage: &Stage) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 })
+            .unwrap();
+        let plain = stage.command("apply PLAN --progress lines");
+        let mut command = CommandBuilder::new(plain.get_program());
+        command.args(plain.get_args());
+        command.env_clear();
+        for (name, value) in plain.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        command.env("TERM", "xterm");
+        command.cwd(crate::space::root());
+        let child = pair.slave.spawn_command(command).unwrap();
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let (mut reader, shared) = (pair.master.try_clone_reader().unwrap(), seen.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut bytes) {
+                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        });
+        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, _terminal: pair.master }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn sees(&self, text: &str) -> bool {
+        self.seen.lock().unwrap().contains(text)
+    }
+
+    fn text(&self) -> String {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+const CTRL_C: &str = "\x03";
+
+#[test]
+fn at_a_terminal_ctrl_c_asks_before_anything_happens() {
+    let stage = Stage::new(SLOW, STEPS);
+    let mut session = Session::begin(&stage);
+    wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
+    session.types(CTRL_C);
+    wait_until("it asks", || session.sees("type `d` to detach"));
+    session.types("\n");
+    wait_until("it goes on", || session.sees("going on"));
+    session.types(CTRL_C);
+    session.types("c\n");
+    let code = session.child.wait().unwrap().exit_code();
+    assert_eq!(code, 7, "{}", session.text());
+    assert_eq!(stage.emulator.record()["runs"][0]["status"], "Cancelled");
+}
+
+#[test]
+fn at_a_terminal_a_person_can_detach_or_leave_at_once() {
+    let check = |keys: &[&str], want: u32, words: &str| {
+        let stage = Stage::new(SLOW, STEPS);
+        let mut session = Session::begin(&stage);
+        wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
+        for key in keys {
+            session.types(key);
+            wait_until("it asks", || session.sees("type `d` to detach"));
+        }
+        let code = session.child.wait().unwrap().exit_code();
+        assert_eq!(code, want, "{}", session.text());
+        let last = format!("{words}synflow resume {}", stage.flow());
+        wait_until("all was read", || session.sees(&last));
+        assert!(ran(&stage.emulator).values().all(|run| run.ended_at.is_none()), "the run goes on");
+    };
+    check(&[CTRL_C, "d\n"], 30, "next: ");
+    check(&[CTRL_C, CTRL_C], 130, "hint: ");
+}

@@ -1,0 +1,110 @@
+//! `synflow resolve`, the real binary: where nobody can know, a person decides, and the flow goes on.
+
+use crate::witness::{Stage, outcomes, ran};
+
+/// Returns the script of a service that makes runs with ids of its own and cuts the connection of the start that comes
+/// after `earlier` others: the run exists, and nobody here has heard of it.
+fn without_ids(earlier: usize) -> String {
+    format!(
+        "ids: ignored\ndefaults: {{ duration: 300ms }}\n\
+         faults: [{{ on: createRun, pipeline: lost, kind: cut, accepted: true, skip: {earlier}, first: 1 }}]\n"
+    )
+}
+
+const STEPS: &str = "steps:\n  first: {}\n  lost: { depends_on: [first] }\n  after: { depends_on: [lost] }\n";
+
+/// Lets a flow come to the point where a person must look; returns it with the run that was made.
+fn unknown(runs_of_others: usize) -> (Stage, String) {
+    let stage = Stage::new(&without_ids(runs_of_others), STEPS);
+    for _ in 0..runs_of_others {
+        start(&stage, "lost");
+    }
+    let said = stage.run("apply PLAN --new");
+    assert_eq!(said.code, 9, "{}", said.stderr);
+    let status = stage.space.status();
+    assert_eq!(outcomes(&status)["lost"], "unknown");
+    let next = format!("next: synflow resolve {} lost --run RUN | --not-started | --give-up", stage.flow());
+    assert_eq!(said.stderr.trim_end().lines().last(), Some(next.as_str()));
+    let record = stage.emulator.record();
+    let mut of_lost = record["runs"].as_array().unwrap().iter().filter(|run| run["pipeline"] == "lost");
+    let run = of_lost.next_back().unwrap()["run_id"].as_str().unwrap().to_owned();
+    assert!(said.stderr.contains(&run), "the candidates are shown\n{}", said.stderr);
+    (stage, run)
+}
+
+/// Starts a run as somebody else would.
+fn start(stage: &Stage, pipeline: &str) {
+    use synflow::emulator::model::{CLIENT_ID, CLIENT_SECRET, TENANT_ID};
+    let endpoint = stage.emulator.endpoint().to_owned();
+    let pipeline = pipeline.to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let http = reqwest::Client::new();
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT_ID),
+            ("client_secret", CLIENT_SECRET),
+            ("scope", "https://dev.azuresynapse.net/.default"),
+        ];
+        let token =
+            http.post(format!("{endpoint}/{TENANT_ID}/oauth2/v2.0/token")).form(&form).send().await.unwrap();
+        let token: serde_json::Value = token.json().await.unwrap();
+        let url = format!("{endpoint}/pipelines/{pipeline}/createRun?api-version=2020-12-01");
+        let sent = http.post(&url).bearer_auth(token["access_token"].as_str().unwrap()).send().await;
+        assert_eq!(sent.unwrap().status(), 202);
+    });
+}
+
+#[test]
+fn a_single_run_that_fits_is_adopted_without_a_person() {
+    let stage = Stage::new(&without_ids(0), STEPS);
+    let said = stage.run("apply PLAN");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), 3);
+}
+
+#[test]
+fn the_run_that_a_person_names_is_followed() {
+    let (stage, run) = unknown(1);
+    let id = stage.flow();
+    let accepted = ran(&stage.emulator).len();
+
+    let stranger = "8b35ed2c-152b-11ec-8b35-ed2c152b11ec";
+    let said = stage.run(&format!("resolve {id} lost --run {stranger}"));
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("has no such run"), "{}", said.stderr);
+    let first = crate::witness::runs_of_steps(&stage.space.status())["first"][0].clone();
+    let said = stage.run(&format!("resolve {id} lost --run {first}"));
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("one of pipeline `first`"), "{}", said.stderr);
+    assert_eq!(stage.run(&format!("resolve {id} first --give-up")).code, 6);
+    assert_eq!(stage.run(&format!("resolve {id} lost")).code, 2);
+
+    let said = stage.run(&format!("resolve {id} lost --run {run}"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let said = stage.run("resume");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), accepted + 1, "only `after` was started");
+}
+
+#[test]
+fn what_a_person_says_was_not_started_is_started() {
+    let (stage, _) = unknown(1);
+    let accepted = ran(&stage.emulator).len();
+    let said = stage.run(&format!("resolve {} lost --not-started", stage.flow()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let said = stage.run("resume");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), accepted + 2);
+}
+
+#[test]
+fn what_a_person_gives_up_has_failed() {
+    let (stage, _) = unknown(1);
+    let said = stage.run("apply PLAN");
+    assert_eq!(said.code, 6, "it is unfinished\n{}", said.stderr);
+    let said = stage.run(&format!("resolve {} lost --give-up", stage.flow()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let status = stage.space.status();
+    assert_ne!(outcomes(&status)["lost"], "unknown");
+}

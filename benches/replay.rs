@@ -51,6 +51,7 @@ fn plan() -> Plan {
         workspaces: vec![workspace],
         inputs: Map::new(),
         env: BTreeMap::new(),
+        run_key: String::new(),
         max_parallel: EVENTS,
         steps,
     }

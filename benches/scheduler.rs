@@ -58,6 +58,7 @@ fn layered() -> Plan {
         workspaces: vec![workspace],
         inputs: Map::new(),
         env: BTreeMap::new(),
+        run_key: String::new(),
         max_parallel: LAYER,
         steps: (0..STEPS).map(step).collect(),
     }

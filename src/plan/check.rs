@@ -12,7 +12,7 @@ use super::shape::{MAX_PARALLEL_MAX, PLAN};
 use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
-use super::{Given, Loaded, Plan, Step, StepId, StepIndex, indent, inputs, steps, workspaces};
+use super::{Given, Loaded, Plan, Step, StepId, StepIndex, indent, inputs, run_key, steps, workspaces};
 
 /// How many runs of a plan may be under way if it does not say.
 const MAX_PARALLEL: usize = 20;
@@ -49,6 +49,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     let mut env = BTreeSet::new();
     let mut known = Known::new(name.unwrap_or_default(), &given.env, given.inputs_required);
     inputs::read(reader, top.get("inputs"), given, &mut known, &mut env);
+    let run_key = run_key::read(reader, top, &mut known, &mut env);
     let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces);
 
     let entries = step_entries(reader, top);
@@ -74,6 +75,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         env: env.iter().filter_map(value).collect(),
         inputs: known.scope.inputs,
         workspaces,
+        run_key: run_key.unwrap_or_default(),
         max_parallel,
         steps,
     })
@@ -163,7 +165,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::plan::{
-        Backoff, Condition, Diagnostic, EdgeRule, Given, Loaded, Plan, Scope, Step, StepFacts, StepId, load,
+        Backoff, Condition, Diagnostic, EdgeRule, Given, IfRunning, Loaded, OnTimeout, Plan, RetryMode,
+        RetryOn, Scope, Step, StepFacts, StepId, load,
     };
     use crate::time::{Delay, Timestamp};
 
@@ -219,6 +222,63 @@ mod tests {
         assert_eq!((one.timeout, one.allow_failure), (Some(Delay::from_secs(7200)), true));
         assert_eq!((two.timeout, two.allow_failure), (Some(Delay::from_secs(60)), false));
         assert_eq!((two.tags.clone(), two.retry.delay), (vec!["b".to_owned()], Delay::from_secs(30)));
+    }
+
+    #[test]
+    fn on_and_mode_are_laid_over_the_defaults_and_words_replace_theirs() {
+        let plan = accepted(
+            "defaults: { timeout: 2h, on_timeout: detach, if_running: wait, retry: { on: [cancelled, 2200], mode: from_failure } }\n\
+             steps:\n  one: { retry: { max_attempts: 2 } }\n  two: { on_timeout: cancel, if_running: attach, retry: { on: [timed_out] } }\n  three: { retry: { mode: whole } }\n",
+        );
+        let [one, two, three] = plan.steps.as_slice() else { panic!("there are three steps") };
+        let code = RetryOn::Code("2200".to_owned());
+        assert_eq!(one.retry.on, [RetryOn::Cancelled, code.clone()]);
+        assert_eq!((one.retry.mode, one.retry.max_attempts), (RetryMode::FromFailure, 2));
+        assert_eq!((one.on_timeout, one.if_running), (OnTimeout::Detach, IfRunning::Wait));
+        assert_eq!((&*two.retry.on, two.retry.mode), (&[RetryOn::TimedOut][..], RetryMode::FromFailure));
+        assert_eq!((two.on_timeout, two.if_running), (OnTimeout::Cancel, IfRunning::Attach));
+        assert_eq!((&*three.retry.on, three.retry.mode), (&[RetryOn::Cancelled, code][..], RetryMode::Whole));
+        let bare = step("");
+        assert_eq!(bare.retry.on, [RetryOn::Failed]);
+        assert_eq!((bare.on_timeout, bare.if_running), (OnTimeout::Cancel, IfRunning::Start));
+        assert_eq!(bare.retry.mode, RetryMode::Whole);
+    }
+
+    #[test]
+    fn what_a_timeout_needs_is_warned_of_without_one() {
+        let check = |keys: &str, want: &[&str]| {
+            assert_eq!(codes(&format!("steps: {{ it: {{ {keys} }} }}")), want, "{keys}");
+        };
+        check("on_timeout: detach", &["W0201"]);
+        check("retry: { on: [failed, timed_out] }", &["W0201"]);
+        check("timeout: 1h, on_timeout: detach", &[]);
+        check("timeout: 1h, retry: { on: [failed, timed_out] }", &[]);
+        check("timeout: 1h, on_timeout: detach, retry: { on: [timed_out] }", &["E0214"]);
+        assert_eq!(codes("defaults: { on_timeout: detach }\nsteps: { it: }"), [""; 0]);
+        assert_eq!(codes("defaults: { timeout: 1h }\nsteps: { it: { on_timeout: detach } }"), [""; 0]);
+    }
+
+    #[test]
+    fn a_run_key_is_a_text_whatever_it_is_made_of() {
+        let check = |key: &str, want: &str| {
+            let plan = accepted(&format!(
+                "inputs: {{ day: {{ type: date, default: 2024-05-01 }}, n: {{ type: int, default: 7 }}, b: {{ type: bool, default: true }} }}\n\
+                 {key}\nsteps: {{ it: }}\n"
+            ));
+            assert_eq!(plan.run_key, want, "{key}");
+        };
+        check("", "");
+        check("run_key: fixed", "fixed");
+        check("run_key: 2024", "2024");
+        check("run_key: '{{inputs.day}}'", "2024-05-01");
+        check("run_key: '{{inputs.n}}'", "7");
+        check("run_key: '{{inputs.b}}'", "true");
+        check("run_key: '{{plan.name}}/{{inputs.n}}/{{env \"REGION\"}}/{{environment}}'", "test/7/emea/");
+        check("run_key: '{{environment}}'", "");
+        let long = "x".repeat(201);
+        assert_eq!(codes(&format!("run_key: {long}\nsteps: {{ it: }}")), ["E0208"]);
+        assert_eq!(codes(&format!("run_key: {}\nsteps: {{ it: }}", &long[1..])), [""; 0]);
+        assert_eq!(codes("run_key: '{{default (env \"NONE\") null}}'\nsteps: { it: }"), ["E0409"]);
     }
 
     #[test]

@@ -90,6 +90,7 @@ codes! {
 
     TypographicQuote   "W0101" "a typographic quote quotes nothing"
     TemplateInKey      "W0102" "a template in a key is sent as text"
+    NoEffect           "W0201" "the key changes nothing here"
 }
 
 impl Code {

@@ -15,6 +15,8 @@ mod inputs;
 mod lines;
 mod reader;
 mod render;
+mod retry;
+mod run_key;
 mod shape;
 mod source;
 mod steps;
@@ -80,6 +82,8 @@ pub struct Plan {
     pub inputs: Map<String, Value>,
     /// The environment variables that the templates name, with their values.
     pub env: BTreeMap<String, String>,
+    /// What tells its flows apart, with its templates filled in; empty where the plan has no `run_key`.
+    pub run_key: String,
     /// How many runs of this plan may be under way at once; at least 1.
     pub max_parallel: usize,
     /// The steps in file order; never empty.

@@ -193,6 +193,10 @@ impl<'a> Reader<'a> {
 
     /// Returns the position of a word among those allowed.
     pub(super) fn word(&mut self, node: &Node, what: &str, allowed: &[&str]) -> Option<usize> {
+        let forms = || format!("it is one of {}", words::list(allowed.iter().copied(), "or"));
+        let (Yaml::Text(_) | Yaml::Number(_)) = &node.value else {
+            return self.wrong_type(node, what, "a word", &forms());
+        };
         let text = self.text(node, what)?;
         let found = allowed.iter().position(|word| *word == text);
         if found.is_none() {
@@ -203,7 +207,7 @@ impl<'a> Reader<'a> {
             if let Some(near) = near {
                 finding = finding.label(format!("did you mean `{near}`?"));
             }
-            self.report(finding.help(format!("it is one of {}", words::list(allowed.iter().copied(), "or"))));
+            self.report(finding.help(forms()));
         }
         found
     }

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 /// The most keys of one kind of map.
-pub(super) const KEYS_MAX: usize = 9;
+pub(super) const KEYS_MAX: usize = 11;
 
 /// The keys of one kind of map.
 pub(super) struct Shape {
@@ -37,6 +37,7 @@ pub(super) const PLAN: Shape = Shape {
         "workspaces",
         "inputs",
         "defaults",
+        "run_key",
         "max_parallel",
         "steps",
     ],
@@ -44,7 +45,6 @@ pub(super) const PLAN: Shape = Shape {
     later: &[
         "timezone",
         "environments",
-        "run_key",
         "pools",
         "deadline",
         "fail_fast",
@@ -76,9 +76,9 @@ pub(super) const INPUT: Shape = Shape {
 /// The keys of `defaults`.
 pub(super) const DEFAULTS: Shape = Shape {
     name: "`defaults`",
-    keys: &["workspace", "timeout", "retry", "allow_failure", "tags"],
+    keys: &["workspace", "timeout", "on_timeout", "retry", "if_running", "allow_failure", "tags"],
     required: &[],
-    later: &["on_timeout", "if_running", "pool", "strict"],
+    later: &["pool", "strict"],
 };
 
 /// The keys of a step.
@@ -90,7 +90,9 @@ pub(super) const STEP: Shape = Shape {
         "parameters",
         "depends_on",
         "timeout",
+        "on_timeout",
         "retry",
+        "if_running",
         "allow_failure",
         "tags",
         "description",
@@ -104,8 +106,6 @@ pub(super) const STEP: Shape = Shape {
         "max_parallel",
         "when",
         "outputs",
-        "on_timeout",
-        "if_running",
         "pool",
         "priority",
         "strict",
@@ -115,9 +115,9 @@ pub(super) const STEP: Shape = Shape {
 /// The keys of `retry`.
 pub(super) const RETRY: Shape = Shape {
     name: "`retry`",
-    keys: &["max_attempts", "delay", "backoff", "max_delay"],
+    keys: &["max_attempts", "delay", "backoff", "max_delay", "on", "mode"],
     required: &[],
-    later: &["on", "mode"],
+    later: &[],
 };
 
 /// The words of `cloud`.
@@ -126,6 +126,14 @@ pub(super) const CLOUDS: [&str; 3] = ["public", "china", "us_government"];
 pub(super) const INPUT_TYPES: [&str; 7] = ["string", "int", "float", "bool", "date", "array", "object"];
 /// The words of `backoff`.
 pub(super) const BACKOFFS: [&str; 2] = ["fixed", "exponential"];
+/// The words of `mode`.
+pub(super) const MODES: [&str; 2] = ["whole", "from_failure"];
+/// The outcomes that `retry.on` may list.
+pub(super) const RETRIED: [&str; 3] = ["failed", "timed_out", "cancelled"];
+/// The words of `on_timeout`.
+pub(super) const ON_TIMEOUT: [&str; 2] = ["cancel", "detach"];
+/// The words of `if_running`.
+pub(super) const IF_RUNNING: [&str; 5] = ["start", "wait", "attach", "skip", "fail"];
 /// The words of a condition in `depends_on`.
 pub(super) const CONDITIONS: [&str; 4] = ["succeeded", "failed", "skipped", "completed"];
 
@@ -204,6 +212,10 @@ struct PlanShape {
     inputs: Option<Named<InputShape>>,
     /// What every step has that does not say otherwise.
     defaults: Option<DefaultsShape>,
+    /// What tells the flows of this plan apart: of those with the same key only one is under way at a time. May be a
+    /// template of `inputs`, `env`, `plan` and `environment`. Without it all flows of the plan have one key.
+    #[schemars(example = &"{{inputs.day}}")]
+    run_key: Option<Text>,
     /// How many pipelines may run at once.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 20))]
     max_parallel: Option<u32>,
@@ -288,8 +300,14 @@ struct DefaultsShape {
     workspace: Option<String>,
     /// How long one attempt may take.
     timeout: Option<Duration>,
+    /// What becomes of a run that has taken longer than `timeout`.
+    #[schemars(extend("default" = "cancel"))]
+    on_timeout: Option<OnTimeoutShape>,
     /// When a failed run is tried again. A step's own `retry` is laid over this key by key.
     retry: Option<RetryShape>,
+    /// What to do when the pipeline runs already in the workspace, whoever started it.
+    #[schemars(extend("default" = "start"))]
+    if_running: Option<IfRunningShape>,
     /// Whether a failed step lets the flow succeed and its dependents go on.
     #[schemars(extend("default" = false))]
     allow_failure: Option<bool>,
@@ -322,10 +340,17 @@ struct StepShape {
     )]
     depends_on: Option<DependsOn>,
     /// How long one attempt may take from its start, time in the queue included. Then the run is
-    /// cancelled. Without it there is no limit.
+    /// cancelled, or what `on_timeout` says. Without it there is no limit.
     timeout: Option<Duration>,
+    /// What becomes of a run that has taken longer than `timeout`.
+    #[schemars(extend("default" = "cancel"))]
+    on_timeout: Option<OnTimeoutShape>,
     /// When a failed run is tried again; laid over `defaults.retry` key by key.
     retry: Option<RetryShape>,
+    /// What to do when the pipeline runs already in the workspace, whoever started it. Runs of the same flow do
+    /// not count.
+    #[schemars(extend("default" = "start"))]
+    if_running: Option<IfRunningShape>,
     /// Whether a failure of this step lets the flow succeed and its dependents go on.
     #[schemars(extend("default" = false))]
     allow_failure: Option<bool>,
@@ -352,6 +377,49 @@ struct RetryShape {
     /// The longest wait.
     #[schemars(extend("default" = "10m"))]
     max_delay: Option<Duration>,
+    /// What is tried again: `failed`, `timed_out` and `cancelled` runs, and failed ones whose error has one of
+    /// the codes listed.
+    #[schemars(extend("default" = ["failed"]), example = serde_json::json!(["timed_out", "2200"]))]
+    on: Option<RetryOn>,
+    /// What the next attempt runs.
+    #[schemars(extend("default" = "whole"))]
+    mode: Option<ModeShape>,
+}
+
+/// What another attempt runs.
+#[derive(JsonSchema)]
+#[schemars(rename = "mode", rename_all = "snake_case")]
+enum ModeShape {
+    /// The whole pipeline.
+    Whole,
+    /// The pipeline from the activity that failed, where that is provably right; else the whole pipeline.
+    FromFailure,
+}
+
+/// What becomes of a run that has taken too long.
+#[derive(JsonSchema)]
+#[schemars(rename = "onTimeout", rename_all = "snake_case")]
+enum OnTimeoutShape {
+    /// It is cancelled, and the step ends when Synapse says so.
+    Cancel,
+    /// It is left running, and the step ends `timed_out` without another attempt.
+    Detach,
+}
+
+/// What to do when the pipeline runs already.
+#[derive(JsonSchema)]
+#[schemars(rename = "ifRunning", rename_all = "snake_case")]
+enum IfRunningShape {
+    /// Start all the same.
+    Start,
+    /// Wait until it does not.
+    Wait,
+    /// Take a run with equal parameters for this step's; wait for any other.
+    Attach,
+    /// Do without the step: it ends `not_needed`.
+    Skip,
+    /// Fail the step.
+    Fail,
 }
 
 /// How the wait between attempts grows.
@@ -416,6 +484,17 @@ shapes! {
         "maxProperties": 10_000,
         "propertyNames": { "pattern": ID_PATTERN },
         "additionalProperties": { "anyOf": [generator.subschema_for::<StepShape>(), { "type": "null" }] }
+    });
+
+    /// Outcomes and error codes.
+    RetryOn "retryOn" |_| json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "uniqueItems": true,
+        "items": { "anyOf": [
+            { "type": "string", "enum": RETRIED },
+            { "type": ["string", "number"], "description": "An error code of the service, such as `2200`." }
+        ] }
     });
 
     /// Any JSON values by their names, or one template that is a map.

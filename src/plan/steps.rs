@@ -1,4 +1,4 @@
-//! The steps of a plan: ids, pipelines, parameters, edges, retry.
+//! The steps of a plan: ids, pipelines, parameters, edges, and what defaults give them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,11 @@ use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::edges;
 use super::reader::{Fields, Reader, excerpt};
-use super::shape::{BACKOFFS, DEFAULTS, MAX_ATTEMPTS_MAX, RETRY, STEP};
+use super::retry::{self, RetryKeys};
+use super::shape::{DEFAULTS, IF_RUNNING, ON_TIMEOUT, STEP};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
-use super::{Backoff, Retry, Step, StepId, StepIndex, Workspace, lines, words};
+use super::{IfRunning, OnTimeout, Retry, Step, StepId, StepIndex, Workspace, lines, words};
 use crate::time::Delay;
 
 /// The most steps of a plan.
@@ -24,18 +25,11 @@ const ID_CHARS_MAX: usize = 100;
 pub(super) struct Defaults {
     workspace: Option<usize>,
     timeout: Option<Delay>,
+    on_timeout: OnTimeout,
     retry: RetryKeys,
+    if_running: IfRunning,
     allow_failure: bool,
     tags: Vec<String>,
-}
-
-/// The keys of `retry` that are written down.
-#[derive(Clone, Copy, Default)]
-struct RetryKeys {
-    max_attempts: Option<u32>,
-    delay: Option<Delay>,
-    backoff: Option<Backoff>,
-    max_delay: Option<Delay>,
 }
 
 /// What reading a step needs to know of the rest of the plan.
@@ -81,10 +75,17 @@ pub(super) fn read_defaults(
         let name = reader.text(node, "`workspace`");
         name.and_then(|name| find_workspace(reader, name, node.span(), workspaces)).unwrap_or(0)
     });
+    let retry = retry::read(reader, fields);
+    let on_timeout = on_timeout(reader, fields).unwrap_or_default();
+    if let (OnTimeout::Detach, Some(Entry { key, .. })) = (on_timeout, fields.entry("on_timeout")) {
+        retry.check_detached(reader, key.span());
+    }
     Defaults {
         workspace,
         timeout: timeout(reader, fields),
-        retry: retry(reader, fields),
+        on_timeout,
+        retry,
+        if_running: if_running(reader, fields).unwrap_or_default(),
         allow_failure: allow_failure(reader, fields).unwrap_or(false),
         tags: tags(reader, fields).unwrap_or_default(),
     }
@@ -118,10 +119,9 @@ pub(super) fn read(
         .get("depends_on")
         .map(|node| edges::read(reader, node, index, around.positions))
         .unwrap_or_default();
-    let retry = retry(reader, fields).over(around.defaults.retry);
-    if let Some(entry) = fields.entry("retry") {
-        check_delays(reader, retry, entry.key.span());
-    }
+    let timeout = timeout(reader, fields).or(around.defaults.timeout);
+    let on_timeout = on_timeout(reader, fields).unwrap_or(around.defaults.on_timeout);
+    let retry = retry(reader, fields, timeout, on_timeout, around.defaults);
     Some(Step {
         id: StepId::new(id),
         place: key.span().place,
@@ -131,11 +131,11 @@ pub(super) fn read(
         workspace,
         parameters,
         depends_on,
-        timeout: timeout(reader, fields).or(around.defaults.timeout),
-        retry: retry.or_default(),
+        timeout,
+        retry,
         allow_failure: allow_failure(reader, fields).unwrap_or(around.defaults.allow_failure),
-        on_timeout: crate::plan::OnTimeout::Cancel,
-        if_running: crate::plan::IfRunning::Start,
+        on_timeout,
+        if_running: if_running(reader, fields).unwrap_or(around.defaults.if_running),
         tags: tags(reader, fields).unwrap_or_else(|| around.defaults.tags.clone()),
     })
 }
@@ -310,6 +310,53 @@ fn timeout(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Delay> {
     Some(timeout)
 }
 
+/// Reads a step's `retry` and lays it over the default; checks it together with the timeout's keys.
+fn retry(
+    reader: &mut Reader<'_>,
+    fields: Fields<'_>,
+    timeout: Option<Delay>,
+    on_timeout: OnTimeout,
+    defaults: &Defaults,
+) -> Retry {
+    let own = retry::read(reader, fields);
+    let on_timeout_key = fields.entry("on_timeout").map(|entry| entry.key.span());
+    if timeout.is_none() && fields.lacks("timeout") {
+        let idle = |span: Span, message: &str| {
+            Diagnostic::at(Code::NoEffect, span, message)
+                .label("without `timeout` there is no limit")
+                .help("add `timeout: 2h`, or remove this")
+        };
+        if let Some(key) = on_timeout_key {
+            reader.report(idle(key, "`on_timeout` changes nothing: the step has no `timeout`"));
+        }
+        if let Some(item) = own.timed_out() {
+            reader.report(idle(item, "`timed_out` changes nothing: the step has no `timeout`"));
+        }
+    }
+    let own_on = own.on_key();
+    let all = own.over(&defaults.retry);
+    if let Some(entry) = fields.entry("retry") {
+        all.check_delays(reader, entry.key.span());
+    }
+    // Where neither key is this step's own, the defaults have been complained of.
+    if let (OnTimeout::Detach, Some(key)) = (on_timeout, on_timeout_key.or(own_on)) {
+        all.check_detached(reader, key);
+    }
+    all.or_default()
+}
+
+fn on_timeout(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<OnTimeout> {
+    let node = fields.get("on_timeout")?;
+    reader.word(node, "`on_timeout`", &ON_TIMEOUT).map(|n| [OnTimeout::Cancel, OnTimeout::Detach][n])
+}
+
+fn if_running(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<IfRunning> {
+    const ALL: [IfRunning; 5] =
+        [IfRunning::Start, IfRunning::Wait, IfRunning::Attach, IfRunning::Skip, IfRunning::Fail];
+    let node = fields.get("if_running")?;
+    reader.word(node, "`if_running`", &IF_RUNNING).map(|n| ALL[n])
+}
+
 fn allow_failure(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<bool> {
     fields.get("allow_failure").and_then(|node| reader.bool(node, "`allow_failure`"))
 }
@@ -325,59 +372,4 @@ fn tags(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Vec<String>> {
             })
             .collect(),
     )
-}
-
-fn retry(reader: &mut Reader<'_>, fields: Fields<'_>) -> RetryKeys {
-    let Some(Entry { key, value }) = fields.entry("retry") else { return RetryKeys::default() };
-    if let Yaml::Number(number) = &value.value {
-        let help = format!("write `retry: {{ max_attempts: {number} }}`; the first try counts as an attempt");
-        return reader.wrong_type::<RetryKeys>(value, "`retry`", "a map", &help).unwrap_or_default();
-    }
-    let Some(fields) = reader.fields(value, "`retry`", &RETRY, key.span()) else {
-        return RetryKeys::default();
-    };
-    let attempts =
-        fields.get("max_attempts").and_then(|node| reader.whole(node, "`max_attempts`", 1, MAX_ATTEMPTS_MAX));
-    let backoff = fields.get("backoff").and_then(|node| reader.word(node, "`backoff`", &BACKOFFS));
-    RetryKeys {
-        max_attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
-        delay: fields.get("delay").and_then(|node| reader.duration(node, "`delay`")),
-        backoff: backoff.map(|n| [Backoff::Fixed, Backoff::Exponential][n]),
-        max_delay: fields.get("max_delay").and_then(|node| reader.duration(node, "`max_delay`")),
-    }
-}
-
-fn check_delays(reader: &mut Reader<'_>, keys: RetryKeys, retry: Span) {
-    let all = keys.or_default();
-    if all.delay > all.max_delay {
-        let message =
-            format!("`delay` ({}) is longer than `max_delay` ({})", all.delay.short(), all.max_delay.short());
-        reader.report(
-            Diagnostic::at(Code::OutOfRange, retry, message)
-                .help("set `max_delay` at least as long as `delay`"),
-        );
-    }
-}
-
-impl RetryKeys {
-    /// Lays these keys over others.
-    fn over(self, base: Self) -> Self {
-        Self {
-            max_attempts: self.max_attempts.or(base.max_attempts),
-            delay: self.delay.or(base.delay),
-            backoff: self.backoff.or(base.backoff),
-            max_delay: self.max_delay.or(base.max_delay),
-        }
-    }
-
-    fn or_default(self) -> Retry {
-        let default = Retry::default();
-        Retry {
-            max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
-            delay: self.delay.unwrap_or(default.delay),
-            backoff: self.backoff.unwrap_or(default.backoff),
-            max_delay: self.max_delay.unwrap_or(default.max_delay),
-            ..default
-        }
-    }
 }

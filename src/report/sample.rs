@@ -205,6 +205,7 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
         }],
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
+        run_key: String::new(),
         max_parallel: 20,
         steps: steps.iter().map(step).collect(),
     }

@@ -60,6 +60,7 @@ pub(crate) fn plan(max_parallel: usize, steps: Vec<Step>) -> Plan {
         workspaces: (0..workspaces).map(workspace).collect(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
+        run_key: String::new(),
         max_parallel,
         steps,
     }

@@ -290,6 +290,7 @@ fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
         }],
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
+        run_key: String::new(),
         max_parallel: 1000,
         steps: steps.iter().map(step).collect(),
     }

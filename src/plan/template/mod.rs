@@ -23,6 +23,9 @@ use expression::Expression;
 pub(super) use build::{build, render_now};
 pub(super) use names::{Known, NamesHere};
 
+/// The name of the environment that was chosen: plans have none yet.
+const ENVIRONMENT: &str = "";
+
 /// A JSON value of any shape in which texts may hold Handlebars templates, compiled and checked.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -140,6 +143,7 @@ impl Scope {
         data.insert("inputs".to_owned(), Value::Object(self.inputs.clone()));
         data.insert("env".to_owned(), self.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         data.insert("plan".to_owned(), serde_json::json!({ "name": self.plan_name }));
+        data.insert("environment".to_owned(), ENVIRONMENT.into());
         data.insert("steps".to_owned(), Value::Object(steps));
         if let Some((id, started_at)) = &self.flow {
             data.insert("flow".to_owned(), serde_json::json!({ "id": id, "started_at": started_at }));
@@ -155,6 +159,7 @@ impl Scope {
             ["inputs", name, rest @ ..] => member(self.inputs.get(*name)?, rest).cloned(),
             ["env", name] => self.env.get(*name).map(|value| value.as_str().into()),
             ["plan", "name"] => Some(self.plan_name.as_str().into()),
+            ["environment"] => Some(ENVIRONMENT.into()),
             ["flow", "id"] => self.flow.as_ref().map(|(id, _)| id.as_str().into()),
             ["flow", "started_at"] => self.flow.as_ref().map(|(_, started_at)| started_at.as_str().into()),
             ["steps", id, fact] => {

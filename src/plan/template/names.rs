@@ -58,7 +58,7 @@ impl<'k> Known<'k> {
 /// Which names are allowed in a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::plan) enum NamesHere {
-    /// Known before the flow begins: `inputs`, `env`, `plan`.
+    /// Known before the flow begins: `inputs`, `env`, `environment`, `plan`.
     Early,
     /// Also `steps` and `flow`.
     All,
@@ -85,9 +85,9 @@ pub(super) enum Meaning {
 }
 
 /// The first words of names, in the order in which a message lists them.
-const ROOTS: [&str; 5] = ["inputs", "steps", "plan", "flow", "env"];
+const ROOTS: [&str; 6] = ["inputs", "steps", "plan", "flow", "env", "environment"];
 /// First words that a later version of the language has.
-const LATER_ROOTS: [&str; 5] = ["each", "secret", "environment", "activities", "return_value"];
+const LATER_ROOTS: [&str; 4] = ["each", "secret", "activities", "return_value"];
 
 impl Refusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
@@ -127,7 +127,7 @@ pub(super) fn resolve(
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["inputs"] if known.open_inputs.is_empty() => Ok(value_of(path, known)),
-        ["plan", "name"] => Ok(value_of(path, known)),
+        ["plan", "name"] | ["environment"] => Ok(value_of(path, known)),
         ["plan", other, ..] => Err(unknown(&parts)
             .near(other, ["name"], &|near| format!("plan.{near}"))
             .help("of the plan there is `plan.name`")),
@@ -142,6 +142,9 @@ pub(super) fn resolve(
             .help("of the flow there are `flow.id` and `flow.started_at`")),
         ["inputs", name, rest @ ..] => input(name, rest, optional, known),
         ["steps", id, rest @ ..] => step(id, rest, known),
+        ["environment", ..] => {
+            Err(unknown(&parts).help("`environment` is a text, the name of the environment chosen"))
+        }
         ["plan" | "flow" | "steps"] => {
             Err(unknown(&parts).help(format!("say what of it: `{}`", example(parts[0]))))
         }

@@ -24,6 +24,7 @@ mod readme;
 mod resolve;
 mod resume;
 mod retry;
+mod running_already;
 mod screen;
 mod script_server;
 mod sign_in;

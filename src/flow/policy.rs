@@ -41,6 +41,13 @@ pub const ACTIVITY_READS_MAX: u32 = 5;
 /// How long before an intent a list must reach back: the clocks may differ by this much (design 6).
 pub const CLOCKS_DIFFER_MAX: Delay = Delay::from_secs(15 * 60);
 
+/// How many beats a list reaches back before the newest change it has seen: records may be listed late.
+pub const OVERLAP_BEATS: u64 = 24;
+
+/// After how many failures in a row of a list its runs are asked for one by one: a list of many pages fails if one of
+/// them does, and one that is too long always.
+pub const LIST_FAILURES_MAX: u32 = 3;
+
 /// Every how many beats a list query covers all live runs, not only those that changed of late.
 pub const SWEEP_BEATS: u32 = 12;
 

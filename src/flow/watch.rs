@@ -26,9 +26,6 @@ pub enum Chore {
     LookAround(StepIndex),
 }
 
-/// How far a list query reaches back before the newest change it has seen: records may be listed late.
-const OVERLAP: Delay = Delay::from_secs(120);
-
 /// The schedule of questions.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
@@ -183,8 +180,8 @@ impl Watch {
         let all = oldest - policy::CLOCKS_DIFFER_MAX;
         match listing.newest {
             Some(newest) if !listing.queries.is_multiple_of(policy::SWEEP_BEATS) => {
-                let overlap = OVERLAP.max(limits.beat);
-                (all.max(newest - overlap), false)
+                let overlap = limits.beat.as_ms().saturating_mul(policy::OVERLAP_BEATS);
+                (all.max(newest - Delay::from_ms(overlap)), false)
             }
             _ => (all, true),
         }

@@ -1,7 +1,7 @@
 //! How runs are watched to their end: look-ups, lists, sweeps, and the judgement of what ended.
 
 use synflow::flow::decide::Effect;
-use synflow::flow::policy::{ACTIVITY_READS_MAX, SWEEP_BEATS};
+use synflow::flow::policy::{ACTIVITY_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
 use synflow::flow::watch::Chore;
 use synflow::flow::{ActivitySeen, Outcome, RunSeen, RunStatus, StepState, observe};
 use synflow::plan::{Step, StepIndex};
@@ -149,6 +149,35 @@ fn lists_hold_what_changed_and_sweeps_hold_all() {
         assert_eq!(query(&mut play, &[(0, changed)]), want, "only what changed, with an overlap");
     }
     assert_eq!(query(&mut play, &[(0, changed), (1, DAWN)]), (all, true));
+}
+
+/// A list of many pages fails if one of them does, and one that is too long always: it must not hold up everything.
+#[test]
+fn where_a_list_keeps_failing_every_run_is_asked_for_by_its_id() {
+    let mut play = Play::new(plan(4, four()));
+    for step in 0..3 {
+        play.start(step);
+    }
+    let list = Chore::Query(0);
+    for failure in 0..LIST_FAILURES_MAX {
+        let wanted = play.effects();
+        assert!(wanted.iter().all(|effect| !matches!(effect, Effect::LookUp { .. })), "after {failure}");
+        play.watch.begin(list);
+        let pause = play.watch.failed(list, &play.limits, play.now, None);
+        play.wait(pause);
+    }
+    let looked_up: Vec<StepIndex> = play
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::LookUp { step, .. } => Some(step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(looked_up, [0, 1, 2].map(StepIndex));
+    play.watch.begin(list);
+    play.watch.answered(list, &play.limits, play.now);
+    assert!(play.effects().iter().all(|effect| !matches!(effect, Effect::LookUp { .. })), "the list is back");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod start;
 mod tend;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::flow::policy::{self, Limits};
@@ -184,32 +186,33 @@ fn may_try_again(flow: &Flow, step: StepIndex, outcome: Outcome, tried: u32) -> 
     is_wanted && outcome != Outcome::Succeeded && outcome != Outcome::Warned && retry.on.iter().any(is_listed)
 }
 
-/// Asks each workspace with running steps once a beat: a single run by its id, several by one list.
+/// Asks each workspace with running steps once a beat: a single run by its id, several by one list. Where the list keeps
+/// failing, every run is asked for by its id as well.
 fn watch_workspaces(flow: &Flow, watch: &Watch, limits: &Limits, now: Timestamp, decision: &mut Decision) {
-    let mut running: Vec<(usize, Option<StepIndex>, Timestamp)> =
-        vec![(0, None, Timestamp::from_epoch_ms(i64::MAX)); flow.plan().workspaces.len()];
+    let mut running: Vec<Vec<(StepIndex, RunId)>> = vec![Vec::new(); flow.plan().workspaces.len()];
+    let mut oldest = vec![now; running.len()];
     for step in flow.live() {
         if flow.run(step).state == StepState::Running {
             let attempt = flow.run(step).last_attempt().expect("a running step has an attempt");
-            let (count, one, oldest) = &mut running[flow.step(step).workspace];
-            *count += 1;
-            *one = Some(step);
-            *oldest = (*oldest).min(attempt.intended_at);
+            let workspace = flow.step(step).workspace;
+            running[workspace].push((step, attempt.run));
+            oldest[workspace] = oldest[workspace].min(attempt.intended_at);
         }
     }
-    for (workspace, (count, one, oldest)) in running.into_iter().enumerate() {
-        match (count, one) {
-            (1, Some(step)) => {
-                let run = flow.run(step).last_attempt().expect("a running step has an attempt").run;
-                let wanted = Effect::LookUp { step, run };
-                if !decision.effects.contains(&wanted) {
-                    decision.want(watch, now, wanted);
-                }
-            }
-            (0, _) | (_, None) => {}
-            _ => {
-                let (after, sweep) = watch.window(workspace, oldest, limits);
-                decision.want(watch, now, Effect::Query { workspace, after, sweep });
+    let looked_up = |effect: &Effect| match effect {
+        Effect::LookUp { step, .. } => Some(*step),
+        _ => None,
+    };
+    let looked_up: BTreeSet<StepIndex> = decision.effects.iter().filter_map(looked_up).collect();
+    for (workspace, running) in running.into_iter().enumerate() {
+        let list = Chore::Query(workspace);
+        if running.len() > 1 {
+            let (after, sweep) = watch.window(workspace, oldest[workspace], limits);
+            decision.want(watch, now, Effect::Query { workspace, after, sweep });
+        }
+        if running.len() == 1 || watch.failures(list) >= policy::LIST_FAILURES_MAX {
+            for (step, run) in running.into_iter().filter(|(step, _)| !looked_up.contains(step)) {
+                decision.want(watch, now, Effect::LookUp { step, run });
             }
         }
     }

@@ -147,7 +147,7 @@ fn header(
         plan_text: loaded.text.clone(),
         plan_sha256: load::sha256(&loaded.text),
         environment: String::new(),
-        run_key: String::new(),
+        run_key: plan.run_key.clone(),
         inputs: plan.inputs.clone(),
         env: plan.env.clone(),
         created_at: now(),

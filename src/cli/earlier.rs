@@ -8,7 +8,7 @@ use crate::cli::load;
 use crate::driver::now;
 use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust, policy};
 use crate::journal::Journal;
-use crate::plan::{Plan, Scope};
+use crate::plan::{IfRunning, Plan, Scope, Step};
 use crate::report::one_line;
 use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
 use crate::time::Delay;
@@ -90,7 +90,8 @@ pub(super) fn in_the_way(earlier: &FlowHeader) -> Failure {
 }
 
 /// Looks whether runs of the plan's pipelines, with the parameters that it would send, are live: a plan that this journal
-/// has never seen may be running from elsewhere (design 9.3). One list for each workspace.
+/// has never seen may be running from elsewhere (design 9.3). One list for each workspace. Steps whose `if_running` says what
+/// to do about live runs are left out.
 ///
 /// Fails with exit 6 and names them if there are any.
 pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result<(), Failure> {
@@ -103,7 +104,8 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
     let mut live = Vec::new();
     for (workspace, client) in clients.iter().enumerate() {
         let mut wanted: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|step| step.workspace == workspace) {
+        let is_blind = |step: &&Step| step.workspace == workspace && step.if_running == IfRunning::Start;
+        for step in plan.steps.iter().filter(is_blind) {
             let values = step
                 .parameters
                 .iter()

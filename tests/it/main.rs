@@ -14,6 +14,7 @@ mod faulty_nights;
 mod flow;
 mod journal;
 mod journal_formats;
+mod killed;
 mod leaving;
 mod one_at_a_time;
 mod owners;

@@ -1,6 +1,6 @@
 //! `synflow resolve`, the real binary: where nobody can know, a person decides, and the flow goes on.
 
-use crate::witness::{Stage, outcomes, ran};
+use crate::witness::{Stage, outcomes, ran, start_elsewhere};
 
 /// Returns the script of a service that makes runs with ids of its own and cuts the connection of the start that comes
 /// after `earlier` others: the run exists, and nobody here has heard of it.
@@ -17,7 +17,7 @@ const STEPS: &str = "steps:\n  first: {}\n  lost: { depends_on: [first] }\n  aft
 fn unknown(runs_of_others: usize) -> (Stage, String) {
     let stage = Stage::new(&without_ids(runs_of_others), STEPS);
     for _ in 0..runs_of_others {
-        start(&stage, "lost");
+        start_elsewhere(&stage.emulator, "lost", &serde_json::json!({}));
     }
     let said = stage.run("apply PLAN --new");
     assert_eq!(said.code, 9, "{}", said.stderr);
@@ -30,29 +30,6 @@ fn unknown(runs_of_others: usize) -> (Stage, String) {
     let run = of_lost.next_back().unwrap()["run_id"].as_str().unwrap().to_owned();
     assert!(said.stderr.contains(&run), "the candidates are shown\n{}", said.stderr);
     (stage, run)
-}
-
-/// Starts a run as somebody else would.
-fn start(stage: &Stage, pipeline: &str) {
-    use synflow::emulator::model::{CLIENT_ID, CLIENT_SECRET, TENANT_ID};
-    let endpoint = stage.emulator.endpoint().to_owned();
-    let pipeline = pipeline.to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let http = reqwest::Client::new();
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", CLIENT_ID),
-            ("client_secret", CLIENT_SECRET),
-            ("scope", "https://dev.azuresynapse.net/.default"),
-        ];
-        let token =
-            http.post(format!("{endpoint}/{TENANT_ID}/oauth2/v2.0/token")).form(&form).send().await.unwrap();
-        let token: serde_json::Value = token.json().await.unwrap();
-        let url = format!("{endpoint}/pipelines/{pipeline}/createRun?api-version=2020-12-01");
-        let sent = http.post(&url).bearer_auth(token["access_token"].as_str().unwrap()).send().await;
-        assert_eq!(sent.unwrap().status(), 202);
-    });
 }
 
 #[test]

@@ -220,3 +220,70 @@ fn apply_with_resume_goes_on_with_the_latest_flow_of_the_same_inputs() {
     assert_eq!(stage.run("apply PLAN --resume --input n=2").code, 0, "other inputs: another begins");
     assert_eq!(crate::witness::flows(&stage.space), 3);
 }
+
+#[test]
+fn a_run_that_was_left_running_is_adopted_first() {
+    let stage = Stage::new(
+        "defaults: { duration: 3s }\n",
+        "steps:\n  slow: { timeout: 1s, on_timeout: detach }\n  after: { depends_on: [slow] }\n",
+    );
+    assert_eq!(stage.run("apply PLAN").code, 8);
+    stage.edit("steps:\n  slow: { timeout: 30s }\n  after: { depends_on: [slow] }\n");
+    let said = stage.run("resume --plan PLAN");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), 2, "the run that was left is the step's");
+    check_never_twice(&stage);
+}
+
+/// Flows of one plan with different keys stand in nobody's way.
+#[test]
+fn another_run_key_is_another_flow() {
+    let steps = "inputs: { day: { type: string, default: monday } }\nrun_key: \"{{inputs.day}}\"\nsteps:\n  one: {}\n";
+    let stage = Stage::new("defaults: { duration: 20s }\n", steps);
+    assert_eq!(stage.run("apply PLAN --detach").code, 30);
+    let monday = stage.flow();
+    assert_eq!(stage.run("apply PLAN --detach").code, 6, "monday is under way");
+    assert_eq!(stage.run("apply PLAN --detach --input day=tuesday").code, 30);
+    let said = stage.run(&format!("cancel {monday}"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(stage.run("apply PLAN --detach").code, 30, "monday is free again");
+}
+
+#[test]
+fn a_recovery_begins_at_the_activity_that_failed() {
+    let space = crate::space::TestSpace::new();
+    let activity = |name: &str, after: &str| {
+        let depends = if after.is_empty() {
+            "[]".to_owned()
+        } else {
+            format!("[{{ \"activity\": \"{after}\", \"dependencyConditions\": [\"Succeeded\"] }}]")
+        };
+        format!(
+            "{{ \"name\": \"{name}\", \"type\": \"Copy\", \"dependsOn\": {depends}, \"typeProperties\": {{}} }}"
+        )
+    };
+    let activities = [activity("Read", ""), activity("Merge", "Read"), activity("Write", "Merge")].join(", ");
+    let definition = format!(
+        "{{ \"name\": \"load\", \"properties\": {{ \"activities\": [{activities}], \
+         \"parameters\": {{ \"day\": {{ \"type\": \"string\" }} }} }} }}"
+    );
+    space.write("workspace/pipeline/load.json", &definition);
+    let script = "defaults: { duration: 600ms }\npipelines:\n  load:\n    runs:\n      \
+                  - { outcome: failed, activities: { Merge: { error: { code: '2200', message: locked } } } }\n      - {}\n";
+    let script = space.write("script.yaml", script);
+    let words = format!("--script {} --artifacts {}", script.display(), space.path("workspace").display());
+    let emulator = space.emulate(&words);
+    let stage = Stage { space, emulator };
+    stage.edit(
+        "steps:\n  load:\n    parameters: { day: monday }\n    retry: { max_attempts: 2, delay: 100ms, mode: from_failure }\n",
+    );
+    let said = stage.run("apply PLAN");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let record = stage.emulator.record();
+    let runs = record["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{record:#}");
+    assert_eq!(runs[1]["group_id"], runs[0]["run_id"], "{record:#}");
+    assert_eq!(runs[1]["taken_over"], serde_json::json!(["Read"]), "{record:#}");
+    assert_eq!(runs[1]["parameters"], runs[0]["parameters"], "the same parameters, sent again");
+    check_never_twice(&stage);
+}

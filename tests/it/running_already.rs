@@ -2,29 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::space::{Emulator, Said, TestSpace};
-
-/// Starts a run as somebody else would, with a plain request, and returns its id.
-fn start_elsewhere(emulator: &Emulator, pipeline: &str, parameters: &Value) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", emulator.variable("AZURE_CLIENT_ID")),
-            ("client_secret", emulator.variable("AZURE_CLIENT_SECRET")),
-            ("scope", "https://dev.azuresynapse.net/.default"),
-        ];
-        let tenant = emulator.variable("AZURE_TENANT_ID");
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", emulator.variable("AZURE_AUTHORITY_HOST"));
-        let token: Value = client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
-        let url = format!("{}/pipelines/{pipeline}/createRun", emulator.endpoint());
-        let request = client.post(url).query(&[("api-version", "2020-12-01")]).json(parameters);
-        let answer = request.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["runId"].as_str().unwrap().to_owned()
-    })
-}
+use crate::space::{Said, TestSpace};
+use crate::witness::{plan_at, start_elsewhere};
 
 /// What came of a plan of the one step `ours` beside a run of its pipeline that others had started before.
 struct Night {
@@ -44,10 +23,13 @@ impl Night {
         let script = space.write("script.yaml", "defaults: { queued: 100ms, duration: 2s }\n");
         let emulator = space.emulate(&format!("--script {}", script.display()));
         let id = start_elsewhere(&emulator, "load", their_parameters);
-        let plan =
-            plan_at(&emulator, &format!("  ours: {{ pipeline: load, parameters: {{ day: 1 }}, {keys} }}\n"));
+        let plan = plan_at(
+            &emulator,
+            &format!("steps:\n  ours: {{ pipeline: load, parameters: {{ day: 1 }}, {keys} }}\n"),
+        );
         let path = space.write("plan.yaml", &plan);
-        let said = space.run_at(&emulator, &format!("apply {} --beat 100ms", path.display()));
+        // Without the key, a plan that the journal has never seen would not begin beside a run like its own.
+        let said = space.run_at(&emulator, &format!("apply {} --new --beat 100ms", path.display()));
         let step = space.status()["steps"][0].take();
         let runs = emulator.record()["runs"].as_array().unwrap().clone();
         let (theirs, ours): (Vec<Value>, Vec<Value>) =
@@ -68,11 +50,6 @@ impl Night {
         let end = self.theirs["ended_at"].as_str();
         end.is_some_and(|end| self.ours[0]["accepted_at"].as_str().unwrap() >= end)
     }
-}
-
-fn plan_at(emulator: &Emulator, steps: &str) -> String {
-    let main = format!("{{ main: {{ endpoint: \"{}\" }} }}", emulator.endpoint());
-    format!("version: 1\nname: test\nworkspaces: {main}\nsteps:\n{steps}")
 }
 
 #[test]
@@ -131,7 +108,7 @@ fn the_flows_own_runs_do_not_count() {
     let script = "pipelines: { load: { duration: 3s }, soon: { queued: 100ms, duration: 100ms } }\n";
     let script = space.write("script.yaml", script);
     let emulator = space.emulate(&format!("--script {}", script.display()));
-    let steps = "  a: { pipeline: load, if_running: fail }\n  soon: {}\n  \
+    let steps = "steps:\n  a: { pipeline: load, if_running: fail }\n  soon: {}\n  \
                  b: { pipeline: load, depends_on: [soon], if_running: fail }\n";
     let path = space.write("plan.yaml", &plan_at(&emulator, steps));
     let said = space.run_at(&emulator, &format!("apply {} --beat 100ms", path.display()));
@@ -147,7 +124,7 @@ fn a_detached_run_goes_on_and_nothing_follows_from_its_timeout() {
     let space = TestSpace::new();
     let script = space.write("script.yaml", "defaults: { duration: 60s }\n");
     let emulator = space.emulate(&format!("--script {}", script.display()));
-    let steps = "  slow: { timeout: 1s, on_timeout: detach, retry: { max_attempts: 3, delay: 100ms } }\n  \
+    let steps = "steps:\n  slow: { timeout: 1s, on_timeout: detach, retry: { max_attempts: 3, delay: 100ms } }\n  \
                  handler: { depends_on: [{ slow: [failed, completed] }] }\n";
     let path = space.write("plan.yaml", &plan_at(&emulator, steps));
     let said = space.run_at(&emulator, &format!("apply {} --beat 100ms", path.display()));
@@ -171,8 +148,7 @@ fn a_cancelled_run_releases_what_waits_for_a_failure() {
         "defaults: { duration: 200ms, canceling: 200ms }\npipelines: { slow: { duration: 60s } }\n",
     );
     let emulator = space.emulate(&format!("--script {}", script.display()));
-    let steps =
-        "  slow: { timeout: 1s, on_timeout: cancel }\n  handler: { depends_on: [{ slow: [failed] }] }\n";
+    let steps = "steps:\n  slow: { timeout: 1s, on_timeout: cancel }\n  handler: { depends_on: [{ slow: [failed] }] }\n";
     let path = space.write("plan.yaml", &plan_at(&emulator, steps));
     let said = space.run_at(&emulator, &format!("apply {} --beat 100ms", path.display()));
     assert_eq!(said.code, 8, "{}", said.stderr);
@@ -189,7 +165,7 @@ fn only_what_is_listed_is_tried_again() {
                       - { outcome: failed, error: { code: \"2200\", message: busy } }\n      - {}\n";
         let script = space.write("script.yaml", script);
         let emulator = space.emulate(&format!("--script {}", script.display()));
-        let steps = format!("  load: {{ retry: {{ max_attempts: 2, delay: 100ms, {retry} }} }}\n");
+        let steps = format!("steps:\n  load: {{ retry: {{ max_attempts: 2, delay: 100ms, {retry} }} }}\n");
         let path = space.write("plan.yaml", &plan_at(&emulator, &steps));
         let said = space.run_at(&emulator, &format!("apply {} --beat 100ms", path.display()));
         assert_eq!(said.code, code, "{retry}\n{}", said.stderr);

@@ -79,6 +79,28 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("waited in vain until {what}");
 }
 
+/// Starts a run as somebody else would, with a plain request, and returns its id.
+pub(crate) fn start_elsewhere(emulator: &Emulator, pipeline: &str, parameters: &Value) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", emulator.variable("AZURE_CLIENT_ID")),
+            ("client_secret", emulator.variable("AZURE_CLIENT_SECRET")),
+            ("scope", "https://dev.azuresynapse.net/.default"),
+        ];
+        let tenant = emulator.variable("AZURE_TENANT_ID");
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", emulator.variable("AZURE_AUTHORITY_HOST"));
+        let token: Value = client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        let url = format!("{}/pipelines/{pipeline}/createRun", emulator.endpoint());
+        let request = client.post(url).query(&[("api-version", "2020-12-01")]).json(parameters);
+        let answer = request.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["runId"].as_str().unwrap().to_owned()
+    })
+}
+
 /// A plan in a space of its own, and an emulator that serves its workspace.
 pub(crate) struct Stage {
     pub(crate) space: TestSpace,

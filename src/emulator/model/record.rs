@@ -39,6 +39,10 @@ pub struct RunRecord {
     pub status: &'static str,
     /// The run whose Execute Pipeline activity started it; nothing if a caller did.
     pub parent_run_id: Option<String>,
+    /// The first run of its group: its own id, or for a recovery that of the run that was first taken up.
+    pub group_id: String,
+    /// The activities that a recovery took over from the run that it refers to.
+    pub taken_over: Vec<String>,
     /// How often the same id was sent again, each time answered with this run.
     pub repeats: u64,
 }
@@ -72,6 +76,8 @@ impl RunRecord {
                 Invoker::Manual { .. } => None,
                 Invoker::Activity { run_id, .. } => Some(run_id.clone()),
             },
+            group_id: run.group_id.clone(),
+            taken_over: run.taken_over.iter().cloned().collect(),
             repeats: run.repeats,
         }
     }

@@ -109,6 +109,22 @@ fn children_are_ended_as_well() {
     assert_eq!(statuses(&stage), ["Cancelled", "Cancelled"], "the child's cancel is done, too");
 }
 
+/// Its service lives in its process, which is asked like any other owner.
+#[test]
+fn an_emulated_flow_is_ended_by_its_own_process() {
+    let space = crate::space::TestSpace::new();
+    let script = space.write("script.yaml", SLOW);
+    let words = ["apply", "examples/hello.yaml", "--emulate", "--script", script.to_str().unwrap()];
+    let owner = space.command(words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("the run has started", || {
+        space.run("status --output json").stdout.contains("\"state\": \"running\"")
+    });
+    let id = space.status()["flow"]["id"].as_str().unwrap().to_owned();
+    let said = space.run(&format!("cancel {id}"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(Said::from(owner.wait_with_output().unwrap()).code, 7);
+}
+
 #[test]
 fn of_several_unfinished_flows_one_must_be_named() {
     let stage = Stage::new(SLOW, STEPS);

@@ -8,13 +8,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Wish;
 
-/// What a person at the terminal is asked.
-const QUESTION: &str = "Ctrl-C: type `d` to detach (the runs go on), `c` to cancel them, or Enter to go on; \
-                        Ctrl-C once more leaves at once";
+/// What a person at the terminal is asked, in lines that fit on it.
+const QUESTION: [&str; 2] = [
+    "Ctrl-C: `d` and Enter detaches (the runs go on), `c` and Enter cancels them;",
+    "Enter alone goes on, Ctrl-C once more leaves at once",
+];
 
 /// The same where the runs end with this process.
-const EMULATED_QUESTION: &str = "Ctrl-C: type `d` to leave (the emulated workspace ends), `c` to cancel the runs, or \
-                                 Enter to go on; Ctrl-C once more leaves at once";
+const EMULATED_QUESTION: [&str; 2] =
+    ["Ctrl-C: `d` and Enter ends the emulated workspace, `c` and Enter cancels the runs;", QUESTION[1]];
 
 /// A signal that asks this process to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,9 @@ pub(super) async fn obey(wishes: mpsc::UnboundedSender<Wish>, is_at_terminal: bo
             return;
         }
         let question = if is_emulated { EMULATED_QUESTION } else { QUESTION };
-        drop(wishes.send(Wish::Say(question.to_owned())));
+        for line in question {
+            drop(wishes.send(Wish::Say(line.to_owned())));
+        }
         tokio::select! {
             _ = signals.next() => return,
             answer = typed() => match answer.trim() {

@@ -162,7 +162,7 @@ fn entry(
     row(&mut text, "run", &run_text(run).unwrap_or_else(|| "none".to_owned()));
     match run.error() {
         Some(error) => error_rows(&mut text, outcome, error),
-        None if !run.reason.is_empty() => row(&mut text, "error", &run.reason),
+        None if !run.reason.is_empty() => row(&mut text, label(outcome), &run.reason),
         None => {}
     }
     if !stopped.is_empty() {
@@ -182,8 +182,15 @@ fn error_rows(text: &mut String, outcome: Outcome, error: &StepError) {
         (code, "") => code.to_owned(),
         (code, message) => format!("{code}: {message}"),
     };
-    let label = if matches!(outcome, Outcome::Unknown | Outcome::TimedOut) { "why" } else { "error" };
-    row(text, label, &message);
+    row(text, label(outcome), &message);
+}
+
+/// Returns what the reason of an end is called: an error only where something broke.
+const fn label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unknown | Outcome::TimedOut | Outcome::Cancelled => "why",
+        _ => "error",
+    }
 }
 
 /// Writes a label and its value; further lines of the value stand below its first. Lines stay whole, however long: a

@@ -127,7 +127,7 @@ fn at_a_terminal_ctrl_c_asks_before_anything_happens() {
     let mut session = Session::begin(&stage);
     wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
     session.types(CTRL_C);
-    wait_until("it asks", || session.sees("type `d` to detach"));
+    wait_until("it asks", || session.sees("`d` and Enter detaches"));
     session.types("\n");
     wait_until("it goes on", || session.sees("going on"));
     session.types(CTRL_C);
@@ -145,7 +145,7 @@ fn at_a_terminal_a_person_can_detach_or_leave_at_once() {
         wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
         for key in keys {
             session.types(key);
-            wait_until("it asks", || session.sees("type `d` to detach"));
+            wait_until("it asks", || session.sees("`d` and Enter detaches"));
         }
         let code = session.child.wait().unwrap().exit_code();
         assert_eq!(code, want, "{}", session.text());

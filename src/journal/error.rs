@@ -3,9 +3,10 @@
 //! Causes that call for different answers are told apart here; everything that names a file or a flow says which.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::lease::Lease;
 use super::schema::FORMAT;
@@ -24,7 +25,7 @@ pub struct JournalError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cause {
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(io::Error),
     #[error("{0}")]
     Sqlite(rusqlite::Error),
     #[error("an entry cannot be written: {0}")]
@@ -33,6 +34,8 @@ pub(super) enum Cause {
     Header { flow: FlowId, why: serde_json::Error },
     #[error("event {seq} of flow `{flow}` cannot be read: {why}")]
     Event { flow: FlowId, seq: i64, why: serde_json::Error },
+    #[error("event {seq} of flow `{flow}` is missing")]
+    Missing { flow: FlowId, seq: i64 },
     #[error("request {id} to flow `{flow}` cannot be read: {why}")]
     Request { flow: FlowId, id: i64, why: serde_json::Error },
     #[error("it has format {found}, and this synflow knows formats up to {FORMAT}")]
@@ -43,8 +46,18 @@ pub(super) enum Cause {
     NoWal { mode: String },
     #[error("this process may not write in its folder, and part of it stands in `journal.db-wal`")]
     LogOutOfReach,
+    #[error("it lies on a network drive ({kind}), where neither locks nor writes are certain to hold")]
+    Remote { kind: String },
+    #[error("this process may not write to it")]
+    ReadOnly,
+    #[error("its file was moved, removed or replaced while this process used it")]
+    Replaced,
     #[error("the disk is full")]
     Full,
+    #[error("the disk takes no more: {0}")]
+    Refused(rusqlite::Error),
+    #[error("`journal.db-wal`, which holds its latest events, is damaged")]
+    BadLog,
     #[error("it is damaged: {0}")]
     Damaged(rusqlite::Error),
     #[error("another process has written event {seq} of flow `{flow}`")]
@@ -67,13 +80,29 @@ impl JournalError {
                 "install the newer synflow that wrote it, or choose another folder with `--state-dir`"
             }
             Cause::Foreign => "move the file away, or choose another folder with `--state-dir`",
-            Cause::NoWal { .. } => "choose a folder on a local disk with `--state-dir`",
+            Cause::NoWal { .. } | Cause::Remote { .. } => {
+                "choose a folder on a local disk with `--state-dir`"
+            }
             Cause::LogOutOfReach => {
                 "run this as the user who owns the folder, or copy `journal.db` and `journal.db-wal` to a folder of \
                  your own and name that with `--state-dir`"
             }
+            Cause::ReadOnly => {
+                "run this as the user who owns the folder, or choose another one with `--state-dir`"
+            }
+            Cause::Replaced => {
+                "put the file back if you moved it, and let one journal at a time stand in its folder"
+            }
             Cause::Full => "free some space on that disk and try again",
-            Cause::Header { .. } | Cause::Event { .. } | Cause::Request { .. } => {
+            Cause::Refused(_) => {
+                "look whether the disk is full or broken, or a quota or a limit on the size of files (`ulimit -f`) is \
+                 reached"
+            }
+            Cause::BadLog => {
+                "bring the file back from a copy; without it flows under way may have started more than the journal knows"
+            }
+            Cause::Header { .. } => "`docs/journal.md` says how to read the file by hand",
+            Cause::Event { .. } | Cause::Missing { .. } | Cause::Request { .. } => {
                 "the other flows are not touched by this; `synflow flows` lists them"
             }
             Cause::Damaged(_) | Cause::Json(_) => {
@@ -93,11 +122,35 @@ impl From<rusqlite::Error> for Cause {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::SystemIoFailure) if is_refused(&error) => Self::Refused(error),
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(error),
             Some(ErrorCode::NotADatabase) => Self::Foreign,
             _ => Self::Sqlite(error),
         }
     }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// Says whether the disk did not take what was written, or not for sure.
+fn is_refused(error: &rusqlite::Error) -> bool {
+    const WRITES: [i32; 6] = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
+    error.sqlite_error().is_some_and(|error| WRITES.contains(&error.extended_code))
 }
 
 impl Cause {
@@ -106,13 +159,20 @@ impl Cause {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 
+    /// Says whether the disk takes nothing.
+    pub(super) const fn is_full(&self) -> bool {
+        matches!(self, Self::Full | Self::Refused(_))
+    }
+
     /// Says whether the system does not let this process write.
     pub(super) fn is_denied(&self) -> bool {
-        let Self::Sqlite(error) = self else { return false };
-        matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
-        )
+        match self {
+            Self::ReadOnly => true,
+            Self::Sqlite(error) => {
+                matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
+            }
+            _ => false,
+        }
     }
 }
 

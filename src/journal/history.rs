@@ -83,7 +83,7 @@ impl Journal {
         })
     }
 
-    /// Returns the events of a flow, oldest first.
+    /// Returns the events of a flow, oldest first. Fails if one of them is missing or cannot be read.
     pub fn events(&mut self, flow: &FlowId) -> Result<Vec<Recorded>, JournalError> {
         self.events_after(flow, 0)
     }
@@ -97,12 +97,16 @@ impl Journal {
             let rows = select.query_map(params![flow.0, seq.cast_signed()], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
             })?;
-            rows.map(|row| {
-                let (seq, at, body) = row?;
-                let event = event(flow, seq, &body)?;
-                Ok(Recorded { seq: seq.cast_unsigned(), at: Timestamp::from_epoch_ms(at), event })
-            })
-            .collect()
+            rows.zip(1..)
+                .map(|(row, next)| {
+                    let (seq, at, body) = row?;
+                    if seq != next {
+                        return Err(Cause::Missing { flow: flow.clone(), seq: next });
+                    }
+                    let event = event(flow, seq, &body)?;
+                    Ok(Recorded { seq: seq.cast_unsigned(), at: Timestamp::from_epoch_ms(at), event })
+                })
+                .collect()
         })
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod lease;
 mod lookup;
+mod mount;
 mod open;
 mod place;
 mod requests;
@@ -31,6 +32,8 @@ pub use lookup::FlowLookup;
 pub struct Journal {
     connection: Connection,
     path: PathBuf,
+    /// The files that it was opened with, if it writes.
+    identity: Option<place::Identity>,
     /// The key this journal owns, if it has taken one.
     held: Option<Hold>,
 }
@@ -67,8 +70,9 @@ impl Journal {
 
     /// Appends events in one transaction, on disk when this returns; the first gets the number `first_seq`.
     ///
-    /// Fails, and keeps none of them, if the disk refuses, another process has written to the flow meanwhile, or the
-    /// key this journal owned is no longer its own ([`JournalError::is_lease_lost`]).
+    /// Fails, and keeps none of them, if the disk refuses, the file was moved, removed or replaced, another process has
+    /// written to the flow meanwhile, or the key this journal owned is no longer its own
+    /// ([`JournalError::is_lease_lost`]).
     pub fn append(
         &mut self,
         flow: &FlowId,
@@ -121,11 +125,19 @@ impl Journal {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Option<&Hold>) -> Result<T, Cause>,
     ) -> Result<T, JournalError> {
-        let Self { connection, held, .. } = self;
+        let Self { connection, held, path, identity } = self;
+        // What is written to a file that has lost its name is lost with it.
+        let (path, identity) = (&*path, *identity);
+        let check_place = || match identity {
+            Some(identity) if place::Identity::of(path)? != identity => Err(Cause::Replaced),
+            _ => Ok(()),
+        };
         let done = || {
+            check_place()?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction, held.as_ref())?;
             transaction.commit()?;
+            check_place()?;
             Ok(value)
         };
         done().map_err(|cause| self.error("write", cause))

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::error::Cause;
-use super::{Journal, JournalError, place, schema};
+use super::{Journal, JournalError, mount, place, schema};
 use crate::time::Delay;
 
 /// How long a writer waits for another process's write to finish.
@@ -25,18 +25,30 @@ impl Journal {
     /// Opens the journal in a folder; both are made if they are missing, readable by this user alone. A file of an
     /// older format is brought up to date.
     ///
-    /// Fails if the folder cannot be written, the file is no journal, or a newer synflow wrote it.
+    /// Fails if the folder cannot be written or lies on a network drive, the file is no journal, or a newer synflow
+    /// wrote it.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         let path = folder.join(FILE_NAME);
         let open = || {
+            if let Some(kind) = mount::remote(&path)? {
+                return Err(Cause::Remote { kind });
+            }
             place::make_folder(folder)?;
             place::make_file(&path)?;
+            check_log(&path)?;
             let connection = Connection::open_with_flags(&path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            if connection.is_readonly(MAIN_DB)? {
+                return Err(Cause::ReadOnly);
+            }
             patiently(&connection, schema::prepare)?;
-            Ok(connection)
+            let identity = place::Identity::of(&path)?;
+            if !identity.has_file() {
+                return Err(Cause::Replaced);
+            }
+            Ok((connection, identity))
         };
         match open() {
-            Ok(connection) => Ok(Self { connection, path, held: None }),
+            Ok((connection, identity)) => Ok(Self { connection, path, identity: Some(identity), held: None }),
             Err(source) => Err(JournalError { doing: "open", path, source }),
         }
     }
@@ -49,7 +61,9 @@ impl Journal {
     pub fn open_existing(folder: &Path) -> Result<Option<Self>, JournalError> {
         let path = folder.join(FILE_NAME);
         match to_read(&path) {
-            Ok(connection) => Ok(connection.map(|connection| Self { connection, path, held: None })),
+            Ok(connection) => {
+                Ok(connection.map(|connection| Self { connection, path, identity: None, held: None }))
+            }
             Err(source) => Err(JournalError { doing: "open", path, source }),
         }
     }
@@ -61,6 +75,7 @@ fn to_read(path: &Path) -> Result<Option<Connection>, Cause> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
     };
+    check_log(path)?;
     let prepared = |connection: Connection| {
         let is_journal = patiently(&connection, schema::prepare_to_read)?;
         Ok::<_, Cause>(is_journal.then_some(connection))
@@ -70,7 +85,7 @@ fn to_read(path: &Path) -> Result<Option<Connection>, Cause> {
     let has_log = place::is_filled(&place::beside(path, "-wal"))?;
     if !connection.is_readonly(MAIN_DB)? || has_log {
         match prepared(connection) {
-            Err(cause) if cause.is_denied() && !has_log => {}
+            Err(cause) if (cause.is_denied() || cause.is_full()) && !has_log => {}
             Err(cause) if cause.is_denied() => return Err(Cause::LogOutOfReach),
             done => return done,
         }
@@ -79,6 +94,17 @@ fn to_read(path: &Path) -> Result<Option<Connection>, Cause> {
     let whole = place::uri(path)?;
     let flags = FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     prepared(Connection::open_with_flags(whole, flags)?)
+}
+
+/// SQLite passes over a log that makes no sense to it, and with it over events that have been acted on.
+fn check_log(path: &Path) -> Result<(), Cause> {
+    match place::is_log(&place::beside(path, "-wal")) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Cause::BadLog),
+        // Whoever may not read it is told so when SQLite asks for it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// SQLite's own wait does not cover the moment in which another process turns the log on.

@@ -1,7 +1,7 @@
-//! Where the journal is: makes its folder and file for one user alone.
+//! Where the journal is: makes its folder and file for one user alone, and knows them again.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Makes a folder, for this user alone: parameters and texts of pipelines are nobody else's business.
@@ -36,6 +36,55 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// Which files the journal's are, whatever their names come to stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity([Option<(u64, u64)>; 3]);
+
+impl Identity {
+    /// Looks at the journal's file, its log and the log's index.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self([identity(path)?, identity(&beside(path, "-wal"))?, identity(&beside(path, "-shm"))?]))
+    }
+
+    /// Says whether the journal's file itself is there.
+    pub(super) const fn has_file(&self) -> bool {
+        self.0[0].is_some()
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Here a file that is open can be neither removed nor replaced.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> io::Result<Option<(u64, u64)>> {
+    Ok(Some((0, 0)))
+}
+
+/// Says whether the log beside a journal can be one: it is missing, empty, or begins as SQLite begins it. After a power
+/// cut it may begin with zeros; then nothing was committed to it.
+pub(super) fn is_log(path: &Path) -> io::Result<bool> {
+    const BEGINNINGS: [[u8; 4]; 3] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83], [0; 4]];
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let mut beginning = [0; 4];
+    match file.read_exact(&mut beginning) {
+        Ok(()) => Ok(BEGINNINGS.contains(&beginning)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Says whether a file is there and not empty.

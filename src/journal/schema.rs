@@ -79,8 +79,14 @@ pub(super) fn format(connection: &Connection) -> Result<i64, Cause> {
     }
 }
 
+/// Makes SQLite look at each page before it follows it: a damaged one is an error, not a wrong answer.
+fn be_wary(connection: &Connection) -> Result<(), Cause> {
+    Ok(connection.pragma_update(None, "cell_size_check", true)?)
+}
+
 /// Sets a file up for writing: makes the tables of a new one, brings an older one up to date in one transaction.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Cause> {
+    be_wary(connection)?;
     // Before the mode changes: a file that is not ours is left as it is.
     let found = format(connection)?;
     // On a file system that cannot share memory between processes, SQLite keeps another mode and says so.
@@ -106,6 +112,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Cause> {
 
 /// Sets a connection up for reading alone. Returns false if the file is still empty.
 pub(super) fn prepare_to_read(connection: &Connection) -> Result<bool, Cause> {
+    be_wary(connection)?;
     let found = format(connection)?;
     if found == 1 {
         connection.pragma_update(None, "temp_store", "MEMORY")?;

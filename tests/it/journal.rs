@@ -222,9 +222,11 @@ fn of_two_writers_of_one_number_the_second_keeps_nothing() {
     let kept = first.append(&id("7f3a9c"), 3, DAWN, &[changed(2)]).unwrap();
     let error = second.append(&id("7f3a9c"), 2, DAWN, &[changed(3), changed(4)]).unwrap_err();
     assert!(error.to_string().starts_with("cannot write the journal"), "{error}");
-    let events = second.events(&id("7f3a9c")).unwrap();
-    assert_eq!(events.len(), 2, "the first of its two events went with the second: {events:?}");
-    assert_eq!(events.last(), kept.last());
+    let connection = Connection::open(folder.join("journal.db")).unwrap();
+    let mut select = connection.prepare("SELECT seq FROM events ORDER BY seq").unwrap();
+    let numbers: Vec<i64> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(numbers, [1, 3], "the first of its two events went with the second");
+    assert_eq!(kept[0].seq, 3);
 }
 
 #[test]
@@ -335,6 +337,71 @@ fn an_event_that_cannot_be_read_is_refused() {
     connection.execute("UPDATE events SET body = '{\"kind\":\"danced\"}' WHERE seq = 3", []).unwrap();
     drop(connection);
     check_refused(&folder, &["cannot read", "cannot be read", "danced", "the other flows"]);
+    Connection::open(folder.join("journal.db")).unwrap().execute("UPDATE events SET body = 'x'", []).unwrap();
+    check_refused(&folder, &["cannot read", "event 1 of flow `7f3a9c` cannot be read", "the other flows"]);
+}
+
+#[test]
+fn a_missing_event_is_noticed() {
+    let check = |gone: u64, want: &str| {
+        let (_temp, folder) = place();
+        drop(written(&folder, &one_of_each()));
+        let connection = Connection::open(folder.join("journal.db")).unwrap();
+        connection.execute("DELETE FROM events WHERE seq = ?1", [gone.cast_signed()]).unwrap();
+        drop(connection);
+        check_refused(&folder, &["cannot read", want, "the other flows"]);
+    };
+    check(1, "event 1 of flow `7f3a9c` is missing");
+    check(3, "event 3 of flow `7f3a9c` is missing");
+}
+
+/// SQLite would pass over it, and over the events in it.
+#[test]
+fn a_damaged_log_is_refused() {
+    let check = |log: &[u8], is_log: bool| {
+        let (_temp, folder) = place();
+        drop(written(&folder, &one_of_each()));
+        fs::write(folder.join("journal.db-wal"), log).unwrap();
+        if is_log {
+            assert!(Journal::open(&folder).unwrap().has(&id("7f3a9c")).unwrap());
+            return;
+        }
+        check_refused(&folder, &["cannot open", "`journal.db-wal`", "damaged", "from a copy"]);
+        let error = Journal::open_existing(&folder).expect_err("nor can it be read");
+        assert!(chain(&error).contains("damaged"), "{error:?}");
+        assert_eq!(fs::read(folder.join("journal.db-wal")).unwrap(), log, "it was changed all the same");
+    };
+    check(b"a diary, and nothing but a diary", false);
+    check(&[0xa5; 8192], false);
+    check(b"", true);
+    check(b"a", true);
+    check(&[0; 8192], true);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_journal_that_has_lost_its_name_takes_no_more() {
+    let check = |lose: &dyn Fn(&Path)| {
+        let (_temp, folder) = place();
+        let (mut journal, _) = written(&folder, &[changed(1)]);
+        journal.append(&id("7f3a9c"), 2, DAWN, &[changed(1)]).unwrap();
+        lose(&folder);
+        let error = journal.append(&id("7f3a9c"), 3, DAWN, &[changed(1)]).unwrap_err();
+        assert!(chain(&error).contains("moved, removed or replaced"), "{error:?}");
+        assert!(error.hint().contains("put the file back"), "{}", error.hint());
+    };
+    let rename = |folder: &Path, from: &str, to: &str| {
+        fs::rename(folder.join(from), folder.join(to)).unwrap();
+    };
+    check(&|folder| fs::remove_file(folder.join("journal.db")).unwrap());
+    check(&|folder| fs::remove_file(folder.join("journal.db-wal")).unwrap());
+    check(&|folder| fs::remove_file(folder.join("journal.db-shm")).unwrap());
+    check(&|folder| fs::remove_dir_all(folder).unwrap());
+    check(&|folder| rename(folder, "journal.db", "old.db"));
+    check(&|folder| {
+        rename(folder, "journal.db", "old.db");
+        fs::copy(folder.join("old.db"), folder.join("journal.db")).unwrap();
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod apply;
+mod broken_journals;
 mod cancel;
 mod client;
 mod deciding;

@@ -1,6 +1,7 @@
 //! `synflow resolve`, the real binary: where nobody can know, a person decides, and the flow goes on.
 
-use crate::witness::{Stage, outcomes, ran, start_elsewhere};
+use crate::space::Said;
+use crate::witness::{Stage, outcomes, ran, start_elsewhere, wait_until};
 
 /// Returns the script of a service that makes runs with ids of its own and cuts the connection of the start that comes
 /// after `earlier` others: the run exists, and nobody here has heard of it.
@@ -84,4 +85,34 @@ fn what_a_person_gives_up_has_failed() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     let status = stage.space.status();
     assert_ne!(outcomes(&status)["lost"], "unknown");
+}
+
+/// While other steps run, the process that drives the flow takes the answer in and goes on by itself.
+#[test]
+fn beside_a_live_owner_the_answer_is_taken_in_at_once() {
+    let script = format!("{}pipelines: {{ slow: {{ duration: 9s }} }}\n", without_ids(1));
+    let stage = Stage::new(&script, &format!("{STEPS}  slow: {{}}\n"));
+    start_elsewhere(&stage.emulator, "lost", &serde_json::json!({}));
+    let owner = stage.begin("apply PLAN --new");
+    wait_until("a person must look", || {
+        stage.space.run("status --output json").code == 0
+            && outcomes(&stage.space.status()).get("lost") == Some(&"unknown")
+    });
+    let said = stage.run(&format!("resolve {} lost --not-started", stage.flow()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let owner = Said::from(owner.wait_with_output().unwrap());
+    assert_eq!(owner.code, 0, "{}", owner.stderr);
+    assert!(owner.stderr.contains("a person said that no run was started"), "{}", owner.stderr);
+}
+
+#[test]
+fn a_cancel_cannot_end_what_nobody_knows() {
+    let (stage, _) = unknown(1);
+    let said = stage.run("cancel");
+    assert_eq!(said.code, 9, "{}", said.stderr);
+    assert!(said.stderr.contains("synflow resolve"), "{}", said.stderr);
+    assert_eq!(stage.run("cancel --step lost").code, 9);
+    assert_eq!(stage.run(&format!("resolve {} lost --give-up", stage.flow())).code, 0);
+    let said = stage.run("cancel");
+    assert_eq!(said.code, 0, "{}", said.stderr);
 }

@@ -35,7 +35,9 @@ pub(super) enum Cause {
     #[error("event {seq} of flow `{flow}` cannot be read: {why}")]
     Event { flow: FlowId, seq: i64, why: serde_json::Error },
     #[error("event {seq} of flow `{flow}` is missing")]
-    Missing { flow: FlowId, seq: i64 },
+    Missing { flow: FlowId, seq: u64 },
+    #[error("it is damaged: behind the events of flow `{flow}` stands event {seq} of none")]
+    Stray { flow: FlowId, seq: i64 },
     #[error("request {id} to flow `{flow}` cannot be read: {why}")]
     Request { flow: FlowId, id: i64, why: serde_json::Error },
     #[error("it has format {found}, and this synflow knows formats up to {FORMAT}")]
@@ -105,7 +107,7 @@ impl JournalError {
             Cause::Event { .. } | Cause::Missing { .. } | Cause::Request { .. } => {
                 "the other flows are not touched by this; `synflow flows` lists them"
             }
-            Cause::Damaged(_) | Cause::Json(_) => {
+            Cause::Damaged(_) | Cause::Stray { .. } | Cause::Json(_) => {
                 "move the file away to begin a new journal; flows under way are then found only in Synapse Studio"
             }
             Cause::Overtaken { .. } => "`synflow status` shows how the flow stands",

@@ -16,6 +16,11 @@ pub(super) const NEWEST_OF_KEY: &str = "SELECT id, header FROM flows
     WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3
     ORDER BY created_at DESC, rowid DESC LIMIT 1";
 
+/// The events of a flow behind one of them, and those of the flows behind it: whoever reads on sees where a damaged key
+/// would hide some.
+pub(super) const EVENTS_AFTER: &str =
+    "SELECT flow, seq, at, body FROM events WHERE (flow, seq) > (?1, ?2) ORDER BY flow, seq";
+
 /// Whether a plan has a real flow.
 pub(super) const ANY_OF_PLAN: &str = "SELECT 1 FROM flows WHERE plan = ?1 AND emulated = 0 LIMIT 1";
 
@@ -88,25 +93,29 @@ impl Journal {
         self.events_after(flow, 0)
     }
 
-    /// Returns the events of a flow that have a greater number than this, oldest first.
+    /// Returns the events of a flow that have a greater number than this, oldest first. Fails if one of them is missing
+    /// or cannot be read.
     pub fn events_after(&mut self, flow: &FlowId, seq: u64) -> Result<Vec<Recorded>, JournalError> {
         self.read(|connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT seq, at, body FROM events WHERE flow = ?1 AND seq > ?2 ORDER BY seq",
-            )?;
-            let rows = select.query_map(params![flow.0, seq.cast_signed()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-            })?;
-            rows.zip(1..)
-                .map(|(row, next)| {
-                    let (seq, at, body) = row?;
-                    if seq != next {
-                        return Err(Cause::Missing { flow: flow.clone(), seq: next });
-                    }
-                    let event = event(flow, seq, &body)?;
-                    Ok(Recorded { seq: seq.cast_unsigned(), at: Timestamp::from_epoch_ms(at), event })
-                })
-                .collect()
+            let mut select = connection.prepare_cached(EVENTS_AFTER)?;
+            let mut rows = select.query(params![flow.0, seq.cast_signed()])?;
+            let mut events: Vec<Recorded> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (of, number): (String, i64) = (row.get(0)?, row.get(1)?);
+                if of > flow.0 && number == 1 {
+                    break;
+                }
+                if of != flow.0 {
+                    return Err(Cause::Stray { flow: flow.clone(), seq: number });
+                }
+                let next = events.last().map_or(seq, |last| last.seq) + 1;
+                if number.cast_unsigned() != next {
+                    return Err(Cause::Missing { flow: flow.clone(), seq: next });
+                }
+                let event = event(flow, number, &row.get::<_, String>(3)?)?;
+                events.push(Recorded { seq: next, at: Timestamp::from_epoch_ms(row.get(2)?), event });
+            }
+            Ok(events)
         })
     }
 

@@ -242,7 +242,10 @@ impl Flow {
                 attempt.begin_run(*run, Origin::Found, at);
                 self.claimed.insert(*run, step);
             }
-            Event::Resolved { resolution: Resolution::GiveUp, .. } => attempt.outcome = Some(Outcome::Failed),
+            Event::Resolved { resolution: Resolution::GiveUp, .. } => {
+                attempt.outcome = Some(Outcome::Failed);
+                attempt.is_given_up = true;
+            }
             Event::RunChanged { status, .. } => attempt.status = Some(status.clone()),
             Event::CancelIntended { reason, .. } => attempt.cancel = Some(*reason),
             Event::CancelAccepted { .. } => attempt.cancel_accepted = true,

@@ -27,6 +27,12 @@ pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
     for step in order {
         let (outcome, is_over) = match &flow.run(step).state {
             StepState::Ended { outcome } => (*outcome, true),
+            // What a person has given up has failed, and nothing has followed from that so far.
+            StepState::AttemptOver { .. }
+                if flow.run(step).last_attempt().is_some_and(|attempt| attempt.is_given_up) =>
+            {
+                continue;
+            }
             StepState::AttemptOver { outcome, .. } => (*outcome, false),
             _ => continue,
         };

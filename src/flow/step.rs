@@ -116,6 +116,8 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Whether a person said that it has failed, whatever came of it.
+    pub is_given_up: bool,
     /// What went wrong.
     pub error: Option<StepError>,
     /// How the next attempt may take up this one, where the plan asks for that.
@@ -242,6 +244,7 @@ impl Attempt {
             cancel_accepted: false,
             ended_at: None,
             outcome: None,
+            is_given_up: false,
             error: None,
             restart: None,
         }

@@ -83,8 +83,13 @@ fn what_a_person_gives_up_has_failed() {
     assert_eq!(said.code, 6, "it is unfinished\n{}", said.stderr);
     let said = stage.run(&format!("resolve {} lost --give-up", stage.flow()));
     assert_eq!(said.code, 0, "{}", said.stderr);
+    let accepted = ran(&stage.emulator).len();
+    let said = stage.run("resume");
+    assert_eq!(said.code, 1, "{}", said.stderr);
     let status = stage.space.status();
-    assert_ne!(outcomes(&status)["lost"], "unknown");
+    assert_eq!((outcomes(&status)["lost"], outcomes(&status)["after"]), ("failed", "blocked"));
+    assert_eq!(ran(&stage.emulator).len(), accepted, "it is not started again, for it may be running");
+    assert_eq!(stage.run("resume").code, 0, "asked once more, what failed is done again");
 }
 
 /// While other steps run, the process that drives the flow takes the answer in and goes on by itself.

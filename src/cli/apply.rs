@@ -1,15 +1,13 @@
 //! `synflow apply PLAN`: checks the plan, makes a flow of it and runs it to its end.
 
-use std::io::Write;
-
 use crate::cli::args::Apply;
 use crate::cli::connect::{self, Connections};
-use crate::cli::drive::{self, Owned};
+use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
-use crate::cli::resume::{self, Way};
+use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{dry_run, earlier, emulate, own, pace, runtime};
+use crate::cli::{block_on, dry_run, earlier, emulate, own, pace};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
@@ -28,7 +26,7 @@ pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     let mut journal = Journal::open(&settings.state_dir)?;
     let header = header(args, &loaded, max_parallel, pace.limits.seed, &mut journal)?;
     let begun = Begun { args, settings, loaded, header, pace, journal };
-    runtime()?.block_on(async move { if args.emulate { begun.emulated().await } else { begun.real().await } })
+    block_on(async move { if args.emulate { begun.emulated().await } else { begun.real().await } })
 }
 
 /// A flow that is about to be made.
@@ -59,35 +57,37 @@ impl Begun<'_> {
         let (args, settings) = (self.args, self.settings);
         let (key, id) = (self.header.key(), self.header.id.clone());
         if args.wait {
-            // A closed stderr must not stop a plan.
-            let say = |text: &str| drop(writeln!(anstream::stderr(), "{text}"));
-            own::wait_and_take(&mut self.journal, &key, &id, say).await?;
+            own::wait_and_take(&mut self.journal, &key, &id, tell).await?;
         } else {
             own::take(&mut self.journal, &key, &id)?;
         }
+        let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
+        let patience = connect::driving(self.pace.limits.seed);
         while let Some(flow) = earlier::unfinished(&mut self.journal, &self.header)? {
             if args.resume && flow.header().inputs == self.header.inputs {
-                return self.resume(flow.header().clone()).await;
+                return self.resume(&flow).await;
             }
             if !args.new {
                 return Err(self.in_the_way(flow.header()));
             }
-            let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
+            // Before anything is given up for a flow that could not begin.
+            connect::preflight(&self.loaded.plan, &mut connections).await?;
             // A single look: what cannot be seen now is refused, not waited for.
-            let clients = connections.clients(flow.plan(), connect::driving(self.pace.limits.seed))?;
-            earlier::give_up(&mut self.journal, &flow, &clients).await?;
+            let clients = connections.clients(flow.plan(), patience)?;
+            earlier::give_up(&mut self.journal, &flow, &clients, self.pace.limits.start_grace).await?;
+            tell(&format!("flow {} was given up", flow.header().id));
         }
         if args.resume
             && let Some(newest) = self.journal.newest_of(&key)?
-            && newest.inputs == self.header.inputs
         {
-            let flow = load::flow(&mut self.journal, &newest)?;
-            if !flow.is_given_up() && flow.exit_code() != Some(Exit::Done.code()) {
-                return self.resume(newest).await;
+            // An edited plan may have changed its inputs since it was made.
+            let flow = load::flow(&mut self.journal, &newest.id)?;
+            let is_done = flow.is_given_up() || flow.exit_code() == Some(Exit::Done.code());
+            if flow.header().inputs == self.header.inputs && !is_done {
+                return self.resume(&flow).await;
             }
         }
         self.header.trust = drive::trust(&mut self.journal)?;
-        let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
         let looks_first = !args.new && !self.journal.has_seen(&self.header.plan_name)?;
         self.start(&mut connections, looks_first).await
     }
@@ -106,22 +106,23 @@ impl Begun<'_> {
         let flow = Flow::new(self.header, self.loaded.plan, self.loaded.graph);
         let goal = if self.args.detach { Goal::Started } else { Goal::End };
         let (journal, pace) = (self.journal, self.pace);
-        let owned = Owned { flow, journal, clients, pace, opening: Vec::new(), goal };
+        let (opening, next) = (Vec::new(), Next::Resume);
+        let owned = Owned { flow, journal, clients, pace, opening, goal, next };
         drive::drive(owned, &self.args.driving, self.settings).await.map(|driven| driven.code)
     }
 
     /// Goes on with an earlier flow of the key, which this process owns.
-    async fn resume(mut self, earlier: FlowHeader) -> Result<u8, Failure> {
+    async fn resume(mut self, earlier: &Flow) -> Result<u8, Failure> {
+        let earlier = earlier.header();
         if earlier.plan_sha256 != self.header.plan_sha256 {
             let (id, file) = (&earlier.id, &self.header.plan_file);
-            let text = format!(
-                "note: the plan has changed since flow `{id}` began, which goes on by its own; \
-                 `synflow resume {id} --plan {file}` takes the new one\n"
-            );
-            drop(anstream::stderr().write_all(text.as_bytes()));
+            tell(&format!(
+                "note: the plan has changed since flow {id} began, which goes on by its own; \
+                 `synflow resume {id} --plan {file}` takes the new one"
+            ));
         }
         let way = Way { detach: self.args.detach, ..Way::default() };
-        let flow = own::bring_back(&mut self.journal, &earlier)?;
+        let flow = own::bring_back(&mut self.journal, &earlier.id)?;
         resume::go_on(flow, self.journal, &way, self.pace, &self.args.driving, self.settings).await
     }
 

@@ -156,8 +156,11 @@ pub struct Resume {
     #[arg(value_name = "FLOW")]
     pub flow: Option<String>,
     /// Goes on by this edited plan; refuses where a success that is kept would have been another
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "EDITED")]
     pub plan: Option<PathBuf>,
+    /// The inputs of the edited plan; those of the flow count where none is given.
+    #[command(flatten)]
+    pub inputs: Inputs,
     /// Does these steps again even if they succeeded: `curate`, `curate+` with all after it, `+curate`, `tag:bronze`
     #[arg(long, value_name = "STEPS")]
     pub redo: Vec<String>,

@@ -2,11 +2,11 @@
 
 use crate::cli::args::Cancel;
 use crate::cli::connect::{self, Connections};
-use crate::cli::drive::{self, Owned};
+use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{earlier, load, own, pace, runtime};
+use crate::cli::{block_on, load, own, pace};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
@@ -34,14 +34,15 @@ pub(super) fn run(args: &Cancel, settings: &Settings) -> Result<u8, Failure> {
     if args.flow.is_none() {
         tell(&format!("flow {} of {}", header.id, one_line(&header.plan_name)));
     }
-    let flow = load::flow(&mut journal, &header)?;
+    let flow = load::flow(&mut journal, &header.id)?;
     let step = args.step.as_deref().map(|name| find_step(&flow, name)).transpose()?;
-    if let Some(done) = already(&flow, step)? {
+    let step = step.map(|step| flow.step(step).id.clone());
+    if let Some(done) = already(&flow, step.as_ref())? {
         tell(&done);
         return Ok(Exit::Done.code());
     }
     let cancel = Cancelling { args, settings, pace, header, step };
-    runtime()?.block_on(cancel.carry_out(journal, flow))
+    block_on(cancel.carry_out(journal, flow))
 }
 
 /// Finds a step by its id.
@@ -59,12 +60,11 @@ pub(super) fn find_step(flow: &Flow, name: &str) -> Result<StepIndex, Failure> {
     })
 }
 
-/// Returns the only real flow that has not ended.
+/// Returns the only real flow that has not ended. One that has settled and not been recorded as ended is about to be.
 fn the_unfinished_one(journal: &mut Journal) -> Result<FlowHeader, Failure> {
     let mut open = Vec::new();
     for header in journal.all_unfinished()? {
-        let flow = load::flow(journal, &header)?;
-        if !earlier::end_if_settled(journal, &flow)? {
+        if !load::flow(journal, &header.id)?.is_settled() {
             open.push(header);
         }
     }
@@ -88,7 +88,7 @@ fn the_unfinished_one(journal: &mut Journal) -> Result<FlowHeader, Failure> {
 /// Says what has ended already; nothing if there is something to end.
 ///
 /// Fails with exit 9 if the step is unknown: only a person can tell what there is to end.
-fn already(flow: &Flow, step: Option<StepIndex>) -> Result<Option<String>, Failure> {
+fn already(flow: &Flow, step: Option<&StepId>) -> Result<Option<String>, Failure> {
     let id = &flow.header().id;
     let Some(step) = step else {
         return Ok(match flow.exit_code() {
@@ -96,6 +96,9 @@ fn already(flow: &Flow, step: Option<StepIndex>) -> Result<Option<String>, Failu
             None if flow.is_given_up() => Some(format!("flow {id} was given up; nothing was cancelled")),
             None => None,
         });
+    };
+    let Some(step) = flow.index(step) else {
+        return Ok(Some(format!("flow {id} goes on by a plan that has no step {step} any more")));
     };
     let name = one_line(flow.step(step).id.as_str());
     match &flow.run(step).state {
@@ -116,44 +119,54 @@ struct Cancelling<'a> {
     settings: &'a Settings,
     pace: Pace,
     header: FlowHeader,
-    step: Option<StepIndex>,
+    /// By its id: an edited plan may move it.
+    step: Option<StepId>,
 }
 
 impl Cancelling<'_> {
-    /// Asks the flow's owner; where there is none, or it dies, does the work itself.
+    /// Asks the flow's owner, as often as one takes it up; where there is none, or it dies, does the work itself.
     async fn carry_out(self, mut journal: Journal, mut flow: Flow) -> Result<u8, Failure> {
-        let wish = match self.step {
-            Some(step) => Event::StepCancelRequested { step: flow.step(step).id.clone() },
-            None => Event::CancelRequested,
-        };
         let (key, id) = (self.header.key(), self.header.id.clone());
-        let mut asked = None;
         let mut report = drive::report(self.args.driving.progress, self.settings);
+        let mut asked = None;
         let begun = now();
         loop {
-            if !self.header.emulated && journal.hold(&key, &id, &own::holder(), now())? == Holding::Ours {
-                return self.by_ourselves(journal, wish).await;
+            let mut whom = "the process that emulates its workspace".to_owned();
+            if !self.header.emulated {
+                match journal.hold(&key, &id, &own::holder(), now())? {
+                    Holding::Ours => return self.by_ourselves(journal).await,
+                    Holding::Elsewhere(lease) => {
+                        whom = lease.as_ref().map_or_else(|| "its owner".to_owned(), own::owner);
+                    }
+                }
             }
-            let request = match asked {
-                Some(request) => request,
-                None => *asked.insert(journal.ask(&id, now(), &wish)?),
-            };
             for recorded in journal.events_after(&id, flow.last_seq())? {
                 flow.apply(&recorded).map_err(|error| Failure::from_error(Exit::Journal, &error))?;
                 report.on(&recorded, &flow);
             }
-            let is_over = match self.step {
-                Some(step) => flow.run(step).outcome().is_some(),
-                None => flow.exit_code().is_some() || flow.waits_for_a_person(),
-            };
-            if is_over && journal.is_answered(request)? {
+            if self.is_over(&flow) {
+                if let Some(request) = asked {
+                    journal.dismiss(request)?;
+                }
                 report.finish(now(), &flow);
                 return Ok(self.code(&flow));
             }
-            if self.header.emulated && now() > begun + PATIENCE && !journal.is_answered(request)? {
-                journal.dismiss(request)?;
-                return Err(Failure::new(Exit::Usage, format!("nobody drives flow `{id}` any more"))
-                    .because("its runs ended with the workspace that was emulated inside its process"));
+            match asked {
+                None => {
+                    asked = Some(journal.ask(&id, now(), &self.wish())?);
+                    report.note(now(), &format!("asked {whom}"));
+                }
+                // A resume has taken it back, or an owner died over it.
+                Some(request) if journal.answer_to(request)?.is_some() && !self.is_wanted(&flow) => {
+                    asked = None;
+                }
+                Some(request) if self.header.emulated && now() > begun + PATIENCE => {
+                    if journal.answer_to(request)?.is_none() {
+                        journal.dismiss(request)?;
+                        return Err(own::emulated(&id, "cancelled: nobody drives it any more"));
+                    }
+                }
+                Some(_) => {}
             }
             report.tick(now(), &flow);
             tokio::time::sleep(LOOK_AGAIN.to_std()).await;
@@ -161,38 +174,70 @@ impl Cancelling<'_> {
     }
 
     /// Cancels as the flow's owner.
-    async fn by_ourselves(self, mut journal: Journal, wish: Event) -> Result<u8, Failure> {
-        let mut flow = own::bring_back(&mut journal, &self.header)?;
-        if let Some(done) = already(&flow, self.step)? {
+    async fn by_ourselves(self, mut journal: Journal) -> Result<u8, Failure> {
+        let mut flow = own::bring_back(&mut journal, &self.header.id)?;
+        if let Some(done) = already(&flow, self.step.as_ref())? {
             tell(&done);
             return Ok(Exit::Done.code());
         }
         let mut connections = Connections::prepare(self.settings, &self.args.driving.sign_in)?;
-        connect::preflight(flow.plan(), &mut connections).await?;
+        // One that is down must not keep the runs of another alive.
+        let has_live = |workspace: usize| flow.live().any(|step| flow.step(step).workspace == workspace);
+        connect::preflight_of(flow.plan(), &mut connections, has_live).await?;
         let clients = connections.clients(flow.plan(), connect::driving(self.pace.limits.seed))?;
-        let resumed = Event::Resumed { redo: Vec::new(), trust: drive::trust(&mut journal)? };
-        let goal = match self.step {
+        let mut opening =
+            vec![Event::Resumed { redo: Vec::new(), trust: drive::trust(&mut journal)? }, self.wish()];
+        let goal = match self.step.as_ref().and_then(|step| flow.index(step)) {
             Some(step) => {
+                if flow.is_cancelling() {
+                    // The resume takes that back, and nobody wants it back.
+                    opening.insert(1, Event::CancelRequested);
+                }
                 // Ends this step and lets everything else be: nothing is started for it.
                 flow.close_places();
                 Goal::StepOver(step)
             }
             None => Goal::End,
         };
-        let owned = Owned { flow, journal, clients, pace: self.pace, opening: vec![resumed, wish], goal };
+        let next = Next::Cancel;
+        let owned = Owned { flow, journal, clients, pace: self.pace, opening, goal, next };
         let driven = drive::drive(owned, &self.args.driving, self.settings).await?;
         Ok(self.code(&driven.flow))
     }
 
+    /// Returns what the owner of the flow is asked to record.
+    fn wish(&self) -> Event {
+        match &self.step {
+            Some(step) => Event::StepCancelRequested { step: step.clone() },
+            None => Event::CancelRequested,
+        }
+    }
+
+    /// Says whether the flow knows of the wish.
+    fn is_wanted(&self, flow: &Flow) -> bool {
+        match &self.step {
+            Some(step) => flow.index(step).is_some_and(|step| flow.run(step).is_end_asked()),
+            None => flow.is_cancelling(),
+        }
+    }
+
+    /// Says whether there is nothing left to end, or nothing that could be.
+    fn is_over(&self, flow: &Flow) -> bool {
+        match &self.step {
+            Some(step) => flow.index(step).is_none_or(|step| flow.run(step).outcome().is_some()),
+            None => flow.exit_code().is_some() || flow.waits_for_a_person() || flow.is_given_up(),
+        }
+    }
+
     /// Returns 0 if what was to end has ended; else this process was asked to leave, or a person must look.
     fn code(&self, flow: &Flow) -> u8 {
-        let (is_over, is_unknown) = match self.step {
-            Some(step) => (flow.run(step).is_over(), flow.run(step).state == StepState::Unknown),
-            None => (flow.exit_code().is_some(), flow.waits_for_a_person()),
+        let is_unknown = match &self.step {
+            Some(step) => flow.index(step).is_some_and(|step| flow.run(step).state == StepState::Unknown),
+            None => flow.waits_for_a_person(),
         };
-        match (is_over, is_unknown) {
-            (true, _) => Exit::Done.code(),
-            (_, true) => Exit::Unknown.code(),
+        match (is_unknown, self.is_over(flow)) {
+            (true, _) => Exit::Unknown.code(),
+            (_, true) => Exit::Done.code(),
             _ => Exit::Detached.code(),
         }
     }

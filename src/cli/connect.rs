@@ -147,7 +147,17 @@ pub(super) const fn cloud(cloud: plan::Cloud) -> Cloud {
 ///
 /// Fails with exit 10 where we are not let in, and with exit 11 where nobody answers.
 pub(super) async fn preflight(plan: &Plan, connections: &mut Connections<'_>) -> Result<(), Failure> {
-    for (position, workspace) in plan.workspaces.iter().enumerate() {
+    preflight_of(plan, connections, |_| true).await
+}
+
+/// Does the same in those workspaces alone that are needed, by their position in the plan.
+pub(super) async fn preflight_of(
+    plan: &Plan,
+    connections: &mut Connections<'_>,
+    is_needed: impl Fn(usize) -> bool,
+) -> Result<(), Failure> {
+    let needed = plan.workspaces.iter().enumerate().filter(|(position, _)| is_needed(*position));
+    for (position, workspace) in needed {
         let Some(step) = plan.steps.iter().find(|step| step.workspace == position) else { continue };
         let client = connections.client(workspace, ASKING)?;
         client.pipeline(&step.pipeline).await.map_err(|failure| refused(workspace, &failure))?;

@@ -26,6 +26,28 @@ pub(super) struct Owned {
     /// What is recorded first.
     pub(super) opening: Vec<Event>,
     pub(super) goal: Goal,
+    /// What a person types if this process leaves at once.
+    pub(super) next: Next,
+}
+
+/// The command that a person types next, after this process has left the flow before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Goes on.
+    Resume,
+    /// Goes on ending it.
+    Cancel,
+}
+
+impl Next {
+    /// Returns the command for a flow.
+    pub(super) fn command(self, flow: &FlowId) -> String {
+        let verb = match self {
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        };
+        format!("synflow {verb} {flow}")
+    }
 }
 
 /// How far a process came with a flow.
@@ -36,16 +58,16 @@ pub(super) struct Driven {
 
 /// Drives a flow and returns the exit code with the flow as it is then.
 ///
-/// Fails with exit 12 if the journal cannot be written, with 6 if another process or a person took the lease, and with
-/// 130 if a second signal came; runs that only memory knew are then named.
+/// Fails with exit 12 if the journal cannot be written, and with 6 if another process or a person took the lease; runs
+/// that only memory knew are then named. Fails with 130 if a second signal came.
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
-    let Owned { flow, journal, clients, pace, opening, goal } = owned;
+    let Owned { flow, journal, clients, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let mut driver = Driver::new(flow, pace, journal, clients, report(args.progress, settings));
     let (sender, mut wishes) = mpsc::unbounded_channel();
     let ended = tokio::select! {
         ended = driver.drive(&opening, goal, &mut wishes) => ended,
-        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => return Err(left_at_once(&id, is_emulated)),
+        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => return Err(left_at_once(&id, is_emulated, next)),
     };
     let code = match ended {
         Ok(Ending::Settled) => driver.flow().exit_code().unwrap_or(Exit::Bug.code()),
@@ -83,14 +105,14 @@ pub(super) fn report(progress: Progress, settings: &Settings) -> Box<dyn Report>
 }
 
 /// Says what a second signal has cut short.
-fn left_at_once(id: &FlowId, is_emulated: bool) -> Failure {
+fn left_at_once(id: &FlowId, is_emulated: bool, next: Next) -> Failure {
     let failure = Failure::new(Exit::Interrupted, format!("left flow `{id}` at once"));
     if is_emulated {
         return failure.because("its runs end with the emulated workspace");
     }
     failure
         .because("its runs go on; a start that was under way is looked for when the flow is resumed")
-        .hint(format!("synflow resume {id}"))
+        .hint(next.command(id))
 }
 
 fn without_journal(source: JournalError, unrecorded: &[(StepId, RunId)], id: &FlowId) -> Failure {

@@ -6,18 +6,12 @@ use crate::cli::connect::exit_of;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load;
 use crate::driver::now;
-use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust, policy};
+use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust};
 use crate::journal::Journal;
 use crate::plan::{IfRunning, Plan, Scope, Step};
 use crate::report::one_line;
 use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
 use crate::time::Delay;
-
-/// How long ago a live run may have changed last: the service forgets runs after 45 days (protocol 7).
-const LIVE_SINCE: Delay = Delay::from_secs(45 * 24 * 3600);
-
-/// How far into our future a list reaches: the service's clock may be ahead.
-const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
 
 /// How many runs a message names.
 const NAMED_MAX: usize = 10;
@@ -39,27 +33,32 @@ pub(super) async fn give_up(
     journal: &mut Journal,
     flow: &Flow,
     clients: &[SynapseClient],
+    start_grace: Delay,
 ) -> Result<(), Failure> {
     let mut live = Vec::new();
     for (index, place, step_run) in flow.steps() {
         let Some(attempt) = step_run.last_attempt() else { continue };
-        let is_open = match step_run.state {
-            StepState::Ended { .. } => step_run.is_left_running(),
-            StepState::Unknown => {
-                live.push(format!("nobody knows whether step `{}` runs", place.id));
-                false
+        match step_run.state {
+            StepState::Unknown => live.push(format!("nobody knows whether step `{}` runs", place.id)),
+            // What its cancelled run had started may go on.
+            StepState::Settling if attempt.cancel.is_some() => {
+                live.push(format!("the cancel of step `{}` may not be done", place.id));
             }
-            _ => flow.live().any(|step| step == index),
-        };
-        if !is_open {
+            _ => {}
+        }
+        let is_open = step_run.is_left_running() || flow.live().any(|step| step == index);
+        if !is_open || step_run.state == StepState::Settling {
             continue;
+        }
+        if let Some(other) = attempt.other {
+            live.push(format!("run {other} of step `{}` may be live as well", place.id));
         }
         let found = clients[place.workspace].run(attempt.run).await.map_err(|failure| {
             let what = format!("cannot see whether run {} of `{}` is live", attempt.run, place.id);
             Failure::new(exit_of(&failure), what).because(failure.to_string())
         })?;
-        let is_told = flow.trust(place.workspace) == Trust::Proven
-            && now() >= attempt.last_sent_at + policy::START_GRACE;
+        let is_told =
+            flow.trust(place.workspace) == Trust::Proven && now() >= attempt.last_sent_at + start_grace;
         match found {
             Some(run) if !run.status.is_terminal() => {
                 live.push(format!("run {} of step `{}` is {}", attempt.run, place.id, run.status));
@@ -119,7 +118,7 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
         if wanted.is_empty() {
             continue;
         }
-        let window = Window { after: now() - LIVE_SINCE, before: now() + LIST_AHEAD };
+        let window = Window::of_live_runs(now());
         let going = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Canceling];
         let filters = [RunFilter::pipelines(wanted.keys().copied()), RunFilter::statuses(going)];
         let unseen = |failure: CallFailure| {
@@ -158,7 +157,7 @@ fn named(failure: Failure, causes: Vec<String>) -> Failure {
 /// Returns the newest flow of the key that has not ended, with its events; one that had settled is ended on the way.
 pub(super) fn unfinished(journal: &mut Journal, header: &FlowHeader) -> Result<Option<Flow>, Failure> {
     for earlier in journal.unfinished(&header.key())? {
-        let flow = load::flow(journal, &earlier)?;
+        let flow = load::flow(journal, &earlier.id)?;
         if !end_if_settled(journal, &flow)? {
             return Ok(Some(flow));
         }

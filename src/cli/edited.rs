@@ -9,25 +9,33 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::flow::{Event, Flow};
+use crate::flow::{Event, Flow, Outcome};
 use crate::plan::{Plan, Step, StepId, StepIndex};
 use crate::report::one_line;
 
-/// Reads an edited plan for a flow: with the flow's inputs, and dates as they were when it was made.
+/// Reads an edited plan for a flow: with the flow's inputs, those given now before them, and dates as they were when it
+/// was made.
 ///
-/// Fails with exit 3 if it is no plan, and with 4 if it is another plan.
-pub(super) fn read(path: &Path, flow: &Flow, settings: &Settings) -> Result<Event, Failure> {
+/// Fails with exit 3 if it is no plan, and with 4 if it is another plan or one with another key.
+pub(super) fn read(
+    path: &Path,
+    given: &[(String, String)],
+    flow: &Flow,
+    settings: &Settings,
+) -> Result<Event, Failure> {
     let header = flow.header();
-    let inputs: Vec<(String, String)> =
-        header.inputs.iter().map(|(name, value)| (name.clone(), as_text(value))).collect();
-    let loaded = load::edited_plan(path, inputs, header.created_at, settings, &mut anstream::stderr())?;
-    if loaded.plan.name != header.plan_name {
-        let message = format!("`{}` is the plan `{}`", path.display(), one_line(&loaded.plan.name));
-        return Err(Failure::new(Exit::Contract, message).because(format!(
-            "flow `{}` is one of `{}`",
-            header.id,
-            one_line(&header.plan_name)
-        )));
+    let loaded = load::edited_plan(path, &header.inputs, given, header.created_at, settings)?;
+    let other = |what: &str, now: &str, before: &str| {
+        Failure::new(Exit::Contract, format!("`{}` is the {what} `{}`", path.display(), one_line(now)))
+            .because(format!("flow `{}` is one of `{}`", header.id, one_line(before)))
+    };
+    let plan = &loaded.plan;
+    if plan.name != header.plan_name {
+        return Err(other("plan", &plan.name, &header.plan_name));
+    }
+    if plan.run_key != header.run_key {
+        return Err(other("plan with the key", &plan.run_key, &header.run_key)
+            .hint("`synflow apply` begins a flow of the other key"));
     }
     Ok(Event::PlanChanged {
         plan_file: path.display().to_string(),
@@ -35,20 +43,24 @@ pub(super) fn read(path: &Path, flow: &Flow, settings: &Settings) -> Result<Even
         plan_text: loaded.text,
         inputs: loaded.plan.inputs.clone(),
         env: loaded.plan.env.clone(),
+        max_parallel: Some(loaded.plan.max_parallel),
     })
 }
 
 /// Shows what the edited plan changes.
 ///
-/// Fails with exit 4 if a success that is kept would have been another by it, and says how to do it again.
+/// Fails with exit 4 if a success that is kept, or a run that may be live, would have been another by it, and says what
+/// to do about that.
 pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -> Result<(), Failure> {
     let (old, new) = (before.plan(), after.plan());
     let mut lines = Vec::new();
-    let mut conflicts = Vec::new();
-    for step in &old.steps {
-        if after.index(&step.id).is_none() {
-            lines.push(format!("- {}", one_line(step.id.as_str())));
-        }
+    let (mut kept, mut live) = (Vec::new(), Vec::new());
+    if before.header().max_parallel != after.header().max_parallel {
+        let (was, is) = (before.header().max_parallel, after.header().max_parallel);
+        lines.push(format!("~ max_parallel: {was} becomes {is}"));
+    }
+    for step in old.steps.iter().filter(|step| after.index(&step.id).is_none()) {
+        lines.push(format!("- {}", one_line(step.id.as_str())));
     }
     for (position, step) in new.steps.iter().enumerate() {
         let id = one_line(step.id.as_str());
@@ -56,20 +68,22 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
             lines.push(format!("+ {id}"));
             continue;
         };
-        let was = before.step(index);
-        let mut changes = changes(old, was, new, step);
-        let sent = before.run(index).last_attempt().map(|attempt| &attempt.parameters);
-        let is_kept =
-            after.run(StepIndex(position)).is_over() && !redone.contains(&step.id) && sent.is_some();
-        if is_kept {
-            let resolved = resolved(after, StepIndex(position));
-            let different = differing(sent, resolved.as_ref());
-            let place = |plan: &Plan, step: &Step| plan.workspaces[step.workspace].endpoint.clone();
-            if !different.is_empty() || was.pipeline != step.pipeline || place(old, was) != place(new, step) {
-                conflicts.push(id.clone());
-            }
-            changes.extend(different);
+        let (was, run) = (before.step(index), before.run(index));
+        let sent = run.last_attempt().map(|attempt| attempt.parameters.clone());
+        let sent = sent.or_else(|| resolved(before, index));
+        let different = differing(sent.as_ref(), resolved(after, StepIndex(position)).as_ref());
+        let place = |plan: &Plan, step: &Step| plan.workspaces[step.workspace].endpoint.clone();
+        let is_other =
+            !different.is_empty() || was.pipeline != step.pipeline || place(old, was) != place(new, step);
+        match run.outcome() {
+            _ if !is_other => {}
+            Some(Outcome::Succeeded | Outcome::Warned) if !redone.contains(&step.id) => kept.push(id.clone()),
+            Some(Outcome::Unknown) => live.push(id.clone()),
+            _ if run.is_left_running() || before.live().any(|step| step == index) => live.push(id.clone()),
+            _ => {}
         }
+        let mut changes = changes(old, was, new, step);
+        changes.extend(different);
         if !changes.is_empty() {
             lines.push(format!("~ {id}: {}", changes.join(", ")));
         }
@@ -79,13 +93,28 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
     } else {
         tell(&format!("what the edited plan changes:\n  {}", lines.join("\n  ")));
     }
-    if conflicts.is_empty() {
+    refuse(before, &kept, &live)
+}
+
+fn refuse(flow: &Flow, kept: &[String], live: &[String]) -> Result<(), Failure> {
+    let names = |ids: &[String]| ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    if let Some(first) = live.first() {
+        let message = format!(
+            "{} may be running, and would be another run by the edited plan; nothing was started",
+            names(live)
+        );
+        let id = &flow.header().id;
+        return Err(Failure::new(Exit::Contract, message)
+            .hint(format!("wait for it, or end it: synflow cancel {id} --step {first}")));
+    }
+    if kept.is_empty() {
         return Ok(());
     }
-    let names = conflicts.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-    let message =
-        format!("{names} succeeded, and would have been another run by the edited plan; nothing was started");
-    let redo: Vec<String> = conflicts.iter().map(|id| format!("--redo {id}")).collect();
+    let message = format!(
+        "{} succeeded, and would have been another run by the edited plan; nothing was started",
+        names(kept)
+    );
+    let redo: Vec<String> = kept.iter().map(|id| format!("--redo {id}")).collect();
     Err(Failure::new(Exit::Contract, message)
         .hint(format!("add `{}` to do it again, or `--redo STEP+` with all that follows", redo.join(" "))))
 }
@@ -129,31 +158,23 @@ fn resolved(flow: &Flow, step: StepIndex) -> Option<Map<String, Value>> {
     parameters.map(|(name, template)| Some((name.clone(), template.render(&scope).ok()?))).collect()
 }
 
-/// Names the parameters that were sent otherwise.
-fn differing(sent: Option<&Map<String, Value>>, now: Option<&Map<String, Value>>) -> Vec<String> {
-    let (Some(sent), Some(now)) = (sent, now) else { return vec!["parameters".to_owned()] };
-    let names: BTreeSet<&String> = sent.keys().chain(now.keys()).collect();
+/// Names the parameters that are otherwise; none where one side cannot be told yet.
+fn differing(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Vec<String> {
+    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let show = |value: Option<&Value>| {
         value.map_or_else(|| "nothing".to_owned(), |value| one_line(&value.to_string()))
     };
     names
         .into_iter()
-        .filter(|name| sent.get(*name) != now.get(*name))
+        .filter(|name| before.get(*name) != after.get(*name))
         .map(|name| {
             format!(
                 "parameter `{}` was {} and becomes {}",
                 one_line(name),
-                show(sent.get(name)),
-                show(now.get(name))
+                show(before.get(name)),
+                show(after.get(name))
             )
         })
         .collect()
-}
-
-/// Writes an input's value as the command line would give it.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -10,7 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
 use crate::cli::signals::asked_to_leave;
-use crate::cli::{put, runtime};
+use crate::cli::{block_on, put};
 use crate::driver::now;
 use crate::emulator::{
     self, CLIENT_ID, CLIENT_SECRET, LoadError, Model, Options, Script, Server, TENANT_ID, Tls,
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
     })?;
     // Lives as long as the service: dropping it removes the file.
     let ca_file = tls.as_ref().map(CaFile::write).transpose()?;
-    runtime()?.block_on(async {
+    block_on(async {
         let server =
             listen(vec![model], Options { port: args.port, tls, record: args.record.clone() }).await?;
         let endpoint = server.endpoint(&args.workspace).unwrap_or_default().to_owned();

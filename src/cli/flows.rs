@@ -5,7 +5,7 @@ use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
 use crate::cli::{load, put_value};
 use crate::driver::now;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowHeader};
 use crate::journal::Journal;
 use crate::report::{Listed, json, table};
 
@@ -16,7 +16,8 @@ pub(super) fn run(args: &Flows, settings: &Settings) -> Result<(), Failure> {
     let mut flows: Vec<Result<Flow, String>> = Vec::new();
     if let Some(journal) = &mut journal {
         headers = journal.flows()?;
-        let load = |header| load::flow(journal, header).map_err(|failure| failure.lines.join(": "));
+        let load =
+            |header: &FlowHeader| load::flow(journal, &header.id).map_err(|failure| failure.lines.join(": "));
         flows = headers.iter().map(load).collect();
     }
     let listed: Vec<Listed<'_>> = headers

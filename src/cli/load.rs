@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::driver::now;
-use crate::flow::{Flow, FlowHeader};
+use crate::flow::{Flow, FlowId, resume};
 use crate::graph::PlanGraph;
 use crate::journal::Journal;
 use crate::plan::{self, Diagnostic, Given, Plan};
@@ -42,16 +43,21 @@ pub(super) fn plan(
 }
 
 /// Loads an edited plan of a flow that was made at `made_at`, as [`plan`] does: words such as `yesterday` mean what they
-/// meant then.
+/// meant then. The flow's inputs count where the plan still declares them; those given now come before them.
 pub(super) fn edited_plan(
     path: &Path,
-    inputs: Vec<(String, String)>,
+    inputs: &Map<String, Value>,
+    given: &[(String, String)],
     made_at: Timestamp,
     settings: &Settings,
-    out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
+    // What cannot be read is told below.
+    let declared = fs::read(path).map(|bytes| plan::declared_inputs(&bytes)).unwrap_or_default();
+    let kept = inputs.iter().filter(|(name, _)| declared.contains(name));
+    let kept = kept.map(|(name, value)| (name.clone(), resume::as_text(value)));
+    let inputs = kept.chain(given.iter().cloned()).collect();
     let given = Given { inputs, env: settings.env.clone(), now: made_at, inputs_required: true };
-    plan_given(path, &given, settings, out)
+    plan_given(path, &given, settings, &mut anstream::stderr())
 }
 
 fn plan_given(
@@ -87,17 +93,18 @@ fn plan_given(
     }
 }
 
-/// Brings a flow back from the journal by applying its events to the plan it was made from.
+/// Brings a flow back from the journal by applying its events to the plan it was made from. By its id, for the header
+/// of a flow that an edited plan has changed is not the one it was made from.
 ///
 /// Fails if the journal cannot be read, or holds what this version cannot make sense of.
-pub(super) fn flow(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, Failure> {
+pub(super) fn flow(journal: &mut Journal, id: &FlowId) -> Result<Flow, Failure> {
     let damaged = |why: String| {
-        Failure::new(Exit::Journal, format!("cannot bring flow `{}` back from the journal", header.id))
-            .because(why)
+        Failure::new(Exit::Journal, format!("cannot bring flow `{id}` back from the journal")).because(why)
     };
-    let events = journal.events(&header.id)?;
+    let header = journal.header(id)?.ok_or_else(|| damaged("it is not there any more".to_owned()))?;
+    let events = journal.events(id)?;
     let mut flow =
-        Flow::from_header(header.clone()).map_err(|why| damaged(format!("its plan does not load: {why}")))?;
+        Flow::from_header(header).map_err(|why| damaged(format!("its plan does not load: {why}")))?;
     for recorded in &events {
         flow.apply(recorded).map_err(|error| damaged(error.to_string()))?;
     }

@@ -28,6 +28,7 @@ mod unlock;
 mod validate;
 
 use std::ffi::OsString;
+use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -103,11 +104,15 @@ fn put_value(value: &Value, output: Output, text: impl FnOnce() -> String) -> Re
     }
 }
 
-/// Starts the runtime that the verbs with a network need.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs the verbs that need a network.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Bug, format!("cannot start the runtime: {error}")))
+        .map_err(|error| Failure::new(Exit::Bug, format!("cannot start the runtime: {error}")))?;
+    let done = runtime.block_on(work);
+    // Does not wait for a name that the system is still looking up: in an outage that takes longer than a signal may.
+    runtime.shutdown_background();
+    done
 }

@@ -24,11 +24,11 @@ pub(super) fn holder() -> Holder {
 pub(super) fn take(journal: &mut Journal, key: &FlowKey, flow: &FlowId) -> Result<(), Failure> {
     match journal.hold(key, flow, &holder(), now())? {
         Holding::Ours => Ok(()),
-        Holding::Elsewhere(lease) => Err(held_by(lease.as_ref())),
+        Holding::Elsewhere(lease) => Err(held_by(journal, lease.as_ref())?),
     }
 }
 
-/// Takes a key for a flow as soon as nobody else has it; `say` is told once whom this waits for.
+/// Takes a key for a flow as soon as nobody else has it; `say` is told whom this waits for.
 pub(super) async fn wait_and_take(
     journal: &mut Journal,
     key: &FlowKey,
@@ -40,10 +40,10 @@ pub(super) async fn wait_and_take(
         match journal.hold(key, flow, &holder(), now())? {
             Holding::Ours => return Ok(()),
             Holding::Elsewhere(lease) => {
-                let owner = lease.map_or_else(|| "another process".to_owned(), |lease| owner(&lease));
-                if told.as_ref() != Some(&owner) {
-                    say(&format!("waiting for {owner}"));
-                    told = Some(owner);
+                let whom = lease.map_or_else(|| "another process".to_owned(), |lease| owner(&lease));
+                if told.as_ref() != Some(&whom) {
+                    say(&format!("waiting for {whom}"));
+                    told = Some(whom);
                 }
             }
         }
@@ -57,33 +57,31 @@ pub(super) async fn wait_and_take(
 /// has the same key, or it was given up.
 pub(super) fn take_up(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, Failure> {
     if header.emulated {
-        return Err(Failure::new(Exit::Usage, format!("flow `{}` cannot be taken up", header.id))
-            .because("its runs ended with the workspace that was emulated inside its process")
+        return Err(emulated(&header.id, "taken up")
             .hint(format!("`synflow apply {} --emulate` begins another", header.plan_file)));
     }
     take(journal, &header.key(), &header.id)?;
-    bring_back(journal, header)
+    bring_back(journal, &header.id)
 }
 
 /// Brings back a flow whose key this process owns already; fails as [`take_up`] does.
-pub(super) fn bring_back(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, Failure> {
-    let id = &header.id;
+pub(super) fn bring_back(journal: &mut Journal, id: &FlowId) -> Result<Flow, Failure> {
     journal.hold_for(id)?;
-    if let Some(newest) = journal.newest_of(&header.key())?.filter(|newest| newest.id != *id) {
+    // Now that nobody else writes to it.
+    let flow = load::flow(journal, id)?;
+    if let Some(newest) = journal.newest_of(&flow.header().key())?.filter(|newest| newest.id != *id) {
         let message =
             format!("flow `{id}` cannot be taken up: flow `{}` of the same key is newer", newest.id);
         return Err(
             Failure::new(Exit::Locked, message).hint(format!("`synflow status {}` shows it", newest.id))
         );
     }
-    // Now that nobody else writes to it.
-    let flow = load::flow(journal, header)?;
     if flow.is_given_up() {
         let message = format!("flow `{id}` was given up: nothing more is done for it");
         return Err(Failure::new(Exit::Locked, message)
-            .hint(format!("`synflow apply {}` begins another", header.plan_file)));
+            .hint(format!("`synflow apply {}` begins another", flow.header().plan_file)));
     }
-    // Whoever asked the owner before this one for an end has seen that it died, or will.
+    // They were meant for an owner before this one. A `cancel` that still waits asks again.
     for (request, event) in journal.asked(id)? {
         if matches!(event, Event::CancelRequested | Event::StepCancelRequested { .. }) {
             journal.dismiss(request)?;
@@ -92,25 +90,34 @@ pub(super) fn bring_back(journal: &mut Journal, header: &FlowHeader) -> Result<F
     Ok(flow)
 }
 
-/// Says who has a key, since when, and what can be done about it.
-pub(super) fn held_by(lease: Option<&Lease>) -> Failure {
-    let Some(lease) = lease else {
-        return Failure::new(Exit::Locked, "another process has the lock of this plan; nothing was started")
-            .because("its lease was removed, so that it starts nothing more, but it has not ended yet")
-            .hint("try again in a moment, or add `--wait`");
-    };
-    let id = &lease.flow;
-    Failure::new(
-        Exit::Locked,
-        format!("another process runs this plan: {}; nothing was started", owner(lease)),
-    )
-    .hint(format!("`synflow status {id}` shows how it stands, `synflow cancel {id}` ends it"))
-    .hint("`synflow apply PLAN --wait` waits until it is done")
+/// Says that something cannot be done to a flow whose service has died with its process.
+pub(super) fn emulated(id: &FlowId, what: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("flow `{id}` cannot be {what}"))
+        .because("its runs end with the workspace that is emulated inside its process")
 }
 
-fn owner(lease: &Lease) -> String {
-    format!(
-        "flow `{}`, held by {} since {}, last heard of {}",
-        lease.flow, lease.holder, lease.since, lease.heartbeat
-    )
+/// Says who has a key, since when, and what can be done about it.
+fn held_by(journal: &mut Journal, lease: Option<&Lease>) -> Result<Failure, JournalError> {
+    let Some(lease) = lease else {
+        let message = "another process has the lock of this plan; nothing was started";
+        return Ok(Failure::new(Exit::Locked, message)
+            .because("its lease was removed, so that it starts nothing more, but it has not ended yet")
+            .hint("try again in a moment"));
+    };
+    let id = &lease.flow;
+    let message = format!("another process runs this plan: {}; nothing was started", owner(lease));
+    let failure = Failure::new(Exit::Locked, message)
+        .because(format!("it was last heard of {}", lease.heartbeat))
+        .hint("`synflow apply PLAN --wait` waits until it is done");
+    // Before its first record, a flow is a lease alone.
+    Ok(if journal.has(id)? {
+        failure.hint(format!("`synflow status {id}` shows how it stands, `synflow cancel {id}` ends it"))
+    } else {
+        failure
+    })
+}
+
+/// Names the owner of a key.
+pub(super) fn owner(lease: &Lease) -> String {
+    format!("flow `{}`, held by {} since {}", lease.flow, lease.holder, lease.since)
 }

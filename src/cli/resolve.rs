@@ -5,13 +5,14 @@ use std::str::FromStr;
 use crate::cli::args::Resolve;
 use crate::cli::cancel::find_step;
 use crate::cli::connect::{self, Connections, exit_of};
+use crate::cli::drive::Next;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{load, own, runtime};
+use crate::cli::{block_on, load, own};
 use crate::driver::now;
 use crate::flow::{Event, Flow, Recorded, Resolution, RunId, StepState};
-use crate::journal::{Holding, Journal};
+use crate::journal::{Answer, Holding, Journal};
 use crate::plan::StepIndex;
 use crate::report::one_line;
 use crate::time::Delay;
@@ -26,7 +27,10 @@ const LOOK_AGAIN: Delay = Delay::from_ms(200);
 pub(super) fn run(args: &Resolve, settings: &Settings) -> Result<(), Failure> {
     let mut journal = load::journal(settings)?;
     let header = journal.find(Some(&args.flow))?;
-    let flow = load::flow(&mut journal, &header)?;
+    if header.emulated {
+        return Err(own::emulated(&header.id, "resolved"));
+    }
+    let flow = load::flow(&mut journal, &header.id)?;
     let step = find_step(&flow, &args.step)?;
     let id = one_line(flow.step(step).id.as_str());
     if flow.run(step).state != StepState::Unknown {
@@ -41,14 +45,24 @@ pub(super) fn run(args: &Resolve, settings: &Settings) -> Result<(), Failure> {
     };
     let attempt = flow.run(step).last_attempt().map_or(0, |attempt| attempt.number);
     let event = Event::Resolved { step: flow.step(step).id.clone(), attempt, resolution };
-    runtime()?.block_on(async {
+    let next = if flow.is_cancelling() { Next::Cancel } else { Next::Resume };
+    let by = block_on(async {
         if let Resolution::Run { run } = resolution {
             check_run(args, settings, &mut journal, &flow, step, run).await?;
         }
-        record(&mut journal, flow, event).await
+        record(&mut journal, &flow, event).await
     })?;
-    tell(&format!("step {id} is resolved; next: synflow resume {}", header.id));
+    tell(&match by {
+        By::ThisProcess => format!("step {id} is resolved; next: {}", next.command(&header.id)),
+        By::Owner => format!("step {id} is resolved; the process that drives flow {} goes on", header.id),
+    });
     Ok(())
+}
+
+/// Who recorded the answer.
+enum By {
+    ThisProcess,
+    Owner,
 }
 
 fn read_run(text: &str) -> Result<RunId, Failure> {
@@ -93,33 +107,36 @@ async fn check_run(
 }
 
 /// Records the answer as the flow's owner; where another process is that, asks it to and waits.
-async fn record(journal: &mut Journal, flow: Flow, event: Event) -> Result<(), Failure> {
-    let (key, id) = (flow.header().key(), flow.header().id.clone());
-    let no = |why: &str| Failure::new(Exit::Usage, "the answer does not fit").because(why);
+async fn record(journal: &mut Journal, flow: &Flow, event: Event) -> Result<By, Failure> {
+    let (key, id) = (flow.header().key(), &flow.header().id);
+    let late = |why: &str| {
+        Failure::new(Exit::Locked, "the answer comes too late; nothing was changed")
+            .because(why)
+            .hint(format!("`synflow status {id}` shows where the step stands"))
+    };
     let mut asked = None;
     loop {
-        if journal.hold(&key, &id, &own::holder(), now())? == Holding::Ours {
+        let is_ours = journal.hold(&key, id, &own::holder(), now())? == Holding::Ours;
+        match asked.map(|request| journal.answer_to(request)).transpose()?.flatten() {
+            Some(Answer::Fulfilled) => return Ok(By::Owner),
+            Some(Answer::Dismissed) => return Err(late("the step was no longer unknown")),
+            None => {}
+        }
+        if is_ours {
             if let Some(request) = asked {
-                if journal.is_answered(request)? {
-                    return Ok(());
-                }
                 journal.dismiss(request)?;
             }
-            let mut flow = load::flow(journal, flow.header())?;
+            let mut flow = own::bring_back(journal, id)?;
             let next = Recorded { seq: flow.last_seq() + 1, at: now(), event: event.clone() };
-            flow.apply(&next).map_err(|error| no(error.why()))?;
-            journal.append(&id, next.seq, next.at, &[event])?;
-            return Ok(());
+            flow.apply(&next).map_err(|error| late(error.why()))?;
+            journal.append(id, next.seq, next.at, &[event])?;
+            return Ok(By::ThisProcess);
         }
-        let request = if let Some(request) = asked {
-            request
-        } else {
+        if asked.is_none() {
             let next = Recorded { seq: flow.last_seq() + 1, at: now(), event: event.clone() };
-            flow.clone().apply(&next).map_err(|error| no(error.why()))?;
-            *asked.insert(journal.ask(&id, now(), &event)?)
-        };
-        if journal.is_answered(request)? {
-            return Ok(());
+            flow.clone().apply(&next).map_err(|error| late(error.why()))?;
+            asked = Some(journal.ask(id, now(), &event)?);
+            tell(&format!("asked the process that drives flow {id}"));
         }
         tokio::time::sleep(LOOK_AGAIN.to_std()).await;
     }

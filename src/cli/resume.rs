@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use crate::cli::args::{Driving, Resume};
 use crate::cli::connect::{self, Connections};
-use crate::cli::drive::{self, Owned};
+use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{edited, load, own, pace, runtime};
+use crate::cli::{block_on, edited, load, own, pace};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Event, Flow, Recorded, resume};
+use crate::flow::{Event, Flow, Recorded, StepState, resume};
 use crate::graph::select;
 use crate::journal::Journal;
 use crate::plan::StepId;
@@ -22,6 +22,8 @@ use crate::report::one_line;
 pub(super) struct Way {
     /// An edited plan to go on by.
     pub(super) plan: Option<PathBuf>,
+    /// Inputs of that plan.
+    pub(super) inputs: Vec<(String, String)>,
     /// What is done again although it succeeded.
     pub(super) redo: Vec<String>,
     /// Whether to leave once all that is ready has been started.
@@ -40,9 +42,14 @@ pub(super) fn run(args: &Resume, settings: &Settings) -> Result<u8, Failure> {
     if args.flow.is_none() {
         tell(&format!("flow {} of {}", header.id, one_line(&header.plan_name)));
     }
-    let way = Way { plan: args.plan.clone(), redo: args.redo.clone(), detach: args.detach };
+    let way = Way {
+        plan: args.plan.clone(),
+        inputs: args.inputs.inputs.clone(),
+        redo: args.redo.clone(),
+        detach: args.detach,
+    };
     let flow = own::take_up(&mut journal, &header)?;
-    runtime()?.block_on(go_on(flow, journal, &way, pace, &args.driving, settings))
+    block_on(go_on(flow, journal, &way, pace, &args.driving, settings))
 }
 
 /// Drives a flow on that this process has taken up.
@@ -64,7 +71,8 @@ pub(super) async fn go_on(
     connect::preflight(plan, &mut connections).await?;
     let clients = connections.clients(plan, connect::driving(pace.limits.seed))?;
     let goal = if way.detach { Goal::Started } else { Goal::End };
-    let owned = Owned { flow, journal, clients, pace, opening, goal };
+    let next = Next::Resume;
+    let owned = Owned { flow, journal, clients, pace, opening, goal, next };
     drive::drive(owned, args, settings).await.map(|driven| driven.code)
 }
 
@@ -79,7 +87,7 @@ fn opening(
     let mut events = Vec::new();
     let mut trial = flow.clone();
     if let Some(path) = &way.plan {
-        let changed = edited::read(path, flow, settings)?;
+        let changed = edited::read(path, &way.inputs, flow, settings)?;
         let what = || format!("flow `{}` cannot go on by `{}`", flow.header().id, path.display());
         try_out(&mut trial, &changed).map_err(|why| Failure::new(Exit::Contract, what()).because(why))?;
         events.push(changed);
@@ -112,18 +120,20 @@ fn redo(flow: &Flow, words: &[String]) -> Result<BTreeSet<crate::plan::StepIndex
         Failure::from_error(Exit::Usage, &error)
             .hint(format!("`synflow status {}` lists the steps", flow.header().id))
     })?;
-    let open = selected.iter().find(|&&step| !words.is_empty() && flow.live().any(|live| live == step));
-    match open {
-        Some(&step) => {
-            let id = one_line(flow.step(step).id.as_str());
-            Err(Failure::new(
-                Exit::Locked,
-                format!("step `{id}` cannot be done again: its run is still live"),
-            )
-            .hint(format!("`synflow cancel {} --step {id}` ends it", flow.header().id)))
+    for &step in &selected {
+        let (flow_id, id) = (&flow.header().id, one_line(flow.step(step).id.as_str()));
+        if flow.live().any(|live| live == step) {
+            let message = format!("step `{id}` cannot be done again: its run may be live");
+            return Err(Failure::new(Exit::Locked, message)
+                .hint(format!("`synflow cancel {flow_id} --step {id}` ends it")));
         }
-        None => Ok(selected),
+        if flow.run(step).state == StepState::Unknown {
+            let message = format!("step `{id}` cannot be done again: nobody knows what it runs");
+            return Err(Failure::new(Exit::Locked, message)
+                .hint(format!("synflow resolve {flow_id} {id} --run RUN | --not-started | --give-up")));
+        }
     }
+    Ok(selected)
 }
 
 /// Tells the person something. A closed stderr must not stop a flow.

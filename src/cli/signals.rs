@@ -74,38 +74,56 @@ async fn typed() -> String {
 }
 
 /// The signals that ask a process to end, heard from when this was made.
+///
+/// One that this process was started to ignore, by `nohup` or a script's `&`, is left alone: whoever did that wants it to
+/// outlive its terminal.
 #[cfg(unix)]
 struct Signals {
-    /// Interrupt, terminate and hangup; nothing where the system refuses to tell of them.
-    streams: Option<[tokio::signal::unix::Signal; 3]>,
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = || {
-            Ok::<_, io::Error>([
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                // The terminal or the connection to it was closed.
-                signal(SignalKind::hangup())?,
-            ])
+        let ignored = ignored();
+        let listen = |kind: SignalKind| {
+            let bit = u64::try_from(kind.as_raw_value() - 1).map_or(0, |shift| 1 << shift);
+            (ignored & bit == 0).then(|| signal(kind).ok()).flatten()
         };
-        Self { streams: listen().ok() }
+        Self {
+            interrupt: listen(SignalKind::interrupt()),
+            terminate: listen(SignalKind::terminate()),
+            // The terminal or the connection to it was closed.
+            hangup: listen(SignalKind::hangup()),
+        }
     }
 
     async fn next(&mut self) -> Signal {
-        let Some([interrupt, terminate, hangup]) = &mut self.streams else {
-            drop(tokio::signal::ctrl_c().await);
-            return Signal::Interrupt;
-        };
         tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-            _ = hangup.recv() => Signal::Terminate,
+            () = heard(&mut self.interrupt) => Signal::Interrupt,
+            () = heard(&mut self.terminate) => Signal::Terminate,
+            () = heard(&mut self.hangup) => Signal::Terminate,
         }
     }
+}
+
+#[cfg(unix)]
+async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the signals that this process was started to ignore, a bit each; none where the system does not tell.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 #[cfg(not(unix))]

@@ -14,7 +14,7 @@ pub(super) fn run(args: &Status, settings: &Settings) -> Result<(), Failure> {
         return Err(load::no_journal(settings));
     };
     let header = journal.find(args.flow.as_deref())?;
-    let flow = load::flow(&mut journal, &header)?;
+    let flow = load::flow(&mut journal, &header.id)?;
     let now = now();
     put_value(&json::status(&flow, now), args.output, || table::status(&flow, now))
 }

@@ -22,13 +22,19 @@ pub(super) fn run(args: &Unlock, settings: &Settings) -> Result<(), Failure> {
     let leases = match &args.flow {
         None => journal.leases()?,
         Some(name) => {
-            let header = journal.find(Some(name))?;
-            let lease = journal.lease(&header.key())?.filter(|lease| lease.flow == header.id);
-            let Some(lease) = lease else {
-                return Err(Failure::new(Exit::Usage, format!("nobody holds flow `{}`", header.id))
-                    .hint(format!("synflow resume {}", header.id)));
-            };
-            vec![lease]
+            // By the lease's own word first: before its first record, a flow is a lease alone.
+            let named = journal.leases()?.into_iter().filter(|lease| lease.flow.0 == *name);
+            let mut leases: Vec<Lease> = named.collect();
+            if leases.is_empty() {
+                let header = journal.find(Some(name))?;
+                let lease = journal.lease(&header.key())?.filter(|lease| lease.flow == header.id);
+                leases.extend(lease);
+                if leases.is_empty() {
+                    return Err(Failure::new(Exit::Usage, format!("nobody holds flow `{}`", header.id))
+                        .hint(format!("synflow resume {}", header.id)));
+                }
+            }
+            leases
         }
     };
     let at = now();

@@ -7,12 +7,16 @@ use crate::driver::{DriveError, Driver, Ending};
 use crate::flow::{Event, Flow, RunId, StartOutcome, StepState};
 use crate::journal::JournalError;
 use crate::plan::{StepId, StepIndex};
+use crate::time::{Delay, Timestamp};
 
 /// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
 const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
 
 /// How long start requests may still land when the journal is gone.
 const WIND_DOWN_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a process that only starts what is ready waits for starts that the service has put off.
+const RESTS_MAX: Delay = Delay::from_secs(60);
 
 /// What the person at the terminal, or the system, asks of the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +44,15 @@ pub enum Goal {
 }
 
 impl Driver {
-    /// Says whether the goal has been reached before the flow's own end.
-    pub(super) fn has_reached(&self, goal: Goal) -> bool {
+    /// Says whether the goal of a loop that began at this time has been reached before the flow's own end.
+    pub(super) fn has_reached(&self, goal: Goal, begun_at: Timestamp) -> bool {
         match goal {
             Goal::End => false,
             Goal::Started => {
-                !is_starting(&self.flow) && !self.errands.values().any(super::Errand::is_before_a_start)
+                let rests = |step| matches!(self.flow.run(step).state, StepState::NotSent { .. });
+                let is_resting = self.flow.live().any(rests) && self.clock.now() < begun_at + RESTS_MAX;
+                let is_asking = self.errands.values().any(super::Errand::is_before_a_start);
+                !is_starting(&self.flow) && !is_resting && !is_asking
             }
             Goal::StepOver(step) => self.flow.run(step).outcome().is_some(),
         }
@@ -66,21 +73,36 @@ impl Driver {
         Ok(Ending::Detached)
     }
 
-    /// Starts nothing new, lets start requests land, and gathers the runs that only memory knows.
+    /// Starts nothing new, lets start requests land, and gathers the runs that only memory knows. Whoever wants to leave
+    /// meanwhile need not wait.
     pub(super) async fn wind_down(
         &mut self,
         source: Box<JournalError>,
         mut unrecorded: Vec<(StepId, RunId)>,
+        wishes: &mut Wishes,
     ) -> DriveError {
-        let landed = async {
-            while let Some(joined) = self.tasks.join_next().await {
-                if let Ok(Done::Start(step, StartOutcome::Started(run))) = joined {
-                    unrecorded.push((self.flow.step(step).id.clone(), run));
-                }
-            }
-        };
+        if is_starting(&self.flow) {
+            let text =
+                format!("{source}; nothing more is started, waiting for the answers to starts under way");
+            self.report.note(self.clock.now(), &text);
+            self.report.tick(self.clock.now(), &self.flow);
+        }
         // Requests have limits of their own; this one only guards against a service that answers forever.
-        drop(tokio::time::timeout(WIND_DOWN_WAIT, landed).await);
+        let deadline = tokio::time::sleep(WIND_DOWN_WAIT);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                joined = self.tasks.join_next() => match joined {
+                    Some(Ok(Done::Start(step, StartOutcome::Started(run)))) => {
+                        unrecorded.push((self.flow.step(step).id.clone(), run));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                Some(wish) = wishes.recv() => if wish == Wish::Detach { break },
+                () = &mut deadline => break,
+            }
+        }
         DriveError::Journal { source, unrecorded }
     }
 }

@@ -97,7 +97,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Makes a driver for a flow that the journal holds. `clients` has one for each workspace of the plan.
+    /// Makes a driver for a flow that the journal holds. `clients` has one for each workspace of the plan, as it is once
+    /// the opening of [`Driver::drive`] has been recorded.
     pub fn new(
         flow: Flow,
         pace: Pace,
@@ -105,7 +106,6 @@ impl Driver {
         clients: Vec<SynapseClient>,
         report: Box<dyn Report>,
     ) -> Self {
-        assert_eq!(clients.len(), flow.plan().workspaces.len(), "one client for each workspace");
         Self {
             // Not before what an earlier process has recorded, whatever its clock was.
             clock: Clock::not_before(flow.last_event_at().unwrap_or_default()),
@@ -139,7 +139,9 @@ impl Driver {
         wishes: &mut Wishes,
     ) -> Result<Ending, DriveError> {
         let ended = match self.run(opening, goal, wishes).await {
-            Err(DriveError::Journal { source, unrecorded }) => Err(self.wind_down(source, unrecorded).await),
+            Err(DriveError::Journal { source, unrecorded }) => {
+                Err(self.wind_down(source, unrecorded, wishes).await)
+            }
             other => other,
         };
         self.report.finish(self.clock.now(), &self.flow);
@@ -159,16 +161,23 @@ impl Driver {
             ticks
         });
         self.record(opening)?;
+        let workspaces = self.flow.plan().workspaces.len();
+        assert_eq!(self.clients.len(), workspaces, "one client for each workspace");
+        let begun_at = self.clock.now();
         loop {
             self.keep_up()?;
             let wake_at = self.follow_decisions()?;
             if self.flow.exit_code().is_some() {
                 return Ok(Ending::Settled);
             }
-            if self.has_reached(goal) {
+            let is_stuck = self.flow.waits_for_a_person();
+            if is_stuck && !matches!(goal, Goal::StepOver(_)) {
+                return Ok(Ending::WaitsForAPerson);
+            }
+            if self.has_reached(goal, begun_at) {
                 return self.detach().await;
             }
-            if self.flow.waits_for_a_person() {
+            if is_stuck {
                 return Ok(Ending::WaitsForAPerson);
             }
             self.peek();
@@ -243,7 +252,14 @@ impl Driver {
                     if done.is_of_runs() {
                         self.record(&std::mem::take(&mut events))?;
                     }
-                    events.extend(self.meaning(done)?);
+                    match self.meaning(done) {
+                        Ok(more) => events.extend(more),
+                        // What was heard with it must not go unsaid.
+                        Err(DriveError::Journal { source, .. }) => {
+                            return Err(DriveError::Journal { source, unrecorded: started_in(&events) });
+                        }
+                        Err(other) => return Err(other),
+                    }
                 }
                 Err(error) => events.extend(self.broken_down(&error)),
             }

@@ -8,13 +8,7 @@ use crate::flow::decide::Effect;
 use crate::flow::watch::{Chore, RunNearby};
 use crate::plan::StepIndex;
 use crate::synapse::{RunFilter, RunListed, SynapseClient, Window};
-use crate::time::{Delay, Timestamp};
-
-/// How far into our future a list query reaches: the service's clock may be ahead.
-const LIST_AHEAD: Delay = Delay::from_secs(24 * 3600);
-
-/// How long ago a live run may have changed last: the service forgets runs after 45 days (protocol 3.1).
-const LIVE_SINCE: Delay = Delay::from_secs(45 * 24 * 3600);
+use crate::time::Timestamp;
 
 impl Driver {
     /// Sends the request of one effect, as a task of this loop.
@@ -38,7 +32,7 @@ impl Driver {
             }
             Effect::Query { workspace, after, sweep } => {
                 let client = self.clients[workspace].clone();
-                let window = Window { after, before: asked_at + LIST_AHEAD };
+                let window = Window::since(after, asked_at);
                 self.ask(Chore::Query(workspace), async move {
                     let answer = client.query_runs(window, &[]).await;
                     Done::Query { workspace, sweep, asked_at, answer }
@@ -58,7 +52,7 @@ impl Driver {
                     // The list goes by the service's clock; what it says of ours was learnt from its last answer.
                     let (from, to) =
                         (client.in_server_time(from, asked_at), client.in_server_time(to, asked_at));
-                    let window = Window { after: from, before: to.max(asked_at) + LIST_AHEAD };
+                    let window = Window::since(from, to.max(asked_at));
                     let listed =
                         client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
                     let answer = listed.map(|runs| {
@@ -75,7 +69,7 @@ impl Driver {
                 let (client, pipeline) = self.target(step);
                 let parameters = parameters.clone();
                 self.ask(Chore::LookAround(step), async move {
-                    let window = Window { after: asked_at - LIVE_SINCE, before: asked_at + LIST_AHEAD };
+                    let window = Window::of_live_runs(asked_at);
                     let listed =
                         client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
                     let answer = listed.map(|runs| {

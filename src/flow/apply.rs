@@ -95,6 +95,8 @@ impl Flow {
         let next = self.next_state(step, recorded)?;
         self.note_trust(step, &recorded.event);
         self.note_attempt(step, recorded);
+        self.steps[step.0].is_given_up =
+            matches!(recorded.event, Event::Resolved { resolution: Resolution::GiveUp, .. });
         match (&next, &recorded.event) {
             (StepState::Ended { .. }, _) if self.steps[step.0].stale => self.begin_anew(step),
             (StepState::Ended { .. }, Event::StepEnded { reason, .. }) => {
@@ -192,13 +194,13 @@ impl Flow {
 
     /// Keeps what an event says about the attempt itself.
     fn note_attempt(&mut self, step: StepIndex, recorded: &Recorded) {
-        let at = recorded.at;
+        let (at, id) = (recorded.at, self.step(step).id.clone());
         let attempts = &mut self.steps[step.0].attempts;
         match &recorded.event {
             Event::StartIntended { attempt, run, parameters, recovery, .. } => {
                 let made = Attempt::intended(*attempt, *run, parameters.clone(), at);
                 attempts.push(Attempt { recovery: recovery.clone(), ..made });
-                self.claimed.insert(*run, step);
+                self.claimed.insert(*run, id.clone());
                 return;
             }
             Event::RunAttached { attempt, run, parameters, .. } => {
@@ -210,7 +212,7 @@ impl Flow {
                     timeout_from: Some(at),
                     ..made
                 });
-                self.claimed.insert(*run, step);
+                self.claimed.insert(*run, id.clone());
                 return;
             }
             _ => {}
@@ -223,7 +225,7 @@ impl Flow {
                 attempt.was_unclear = true;
                 attempt.refusal.clone_from(refusal);
                 attempt.other = *other;
-                self.claimed.extend(other.map(|other| (other, step)));
+                self.claimed.extend(other.map(|other| (other, id)));
             }
             Event::StartResent { .. } => {
                 attempt.sends += 1;
@@ -236,16 +238,14 @@ impl Flow {
             }
             Event::RunStarted { run, adopted, .. } => {
                 attempt.begin_run(*run, if *adopted { Origin::Found } else { Origin::Answered }, at);
-                self.claimed.insert(*run, step);
+                self.claimed.insert(*run, id.clone());
             }
             Event::Resolved { resolution: Resolution::Run { run }, .. } => {
+                attempt.forget_run();
                 attempt.begin_run(*run, Origin::Found, at);
-                self.claimed.insert(*run, step);
+                self.claimed.insert(*run, id.clone());
             }
-            Event::Resolved { resolution: Resolution::GiveUp, .. } => {
-                attempt.outcome = Some(Outcome::Failed);
-                attempt.is_given_up = true;
-            }
+            Event::Resolved { resolution: Resolution::GiveUp, .. } => attempt.outcome = Some(Outcome::Failed),
             Event::RunChanged { status, .. } => attempt.status = Some(status.clone()),
             Event::CancelIntended { reason, .. } => attempt.cancel = Some(*reason),
             Event::CancelAccepted { .. } => attempt.cancel_accepted = true,
@@ -342,7 +342,7 @@ impl Flow {
     }
 
     /// Returns whether a step may start, now that all its upstreams have ended (design 9.1).
-    fn judge(&self, step: StepIndex) -> StepState {
+    pub(super) fn judge(&self, step: StepIndex) -> StepState {
         let mut unmet = Vec::new();
         let mut reasons = Vec::new();
         for edge in &self.step(step).depends_on {

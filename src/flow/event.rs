@@ -407,6 +407,9 @@ pub enum Event {
         inputs: Map<String, Value>,
         /// The environment variables that the plan's templates name.
         env: BTreeMap<String, String>,
+        /// How many steps may hold a place at once from here on; as before if it is not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_parallel: Option<usize>,
     },
     /// A person began another flow of the plan instead; nothing more is done for this one.
     GivenUp,

@@ -106,8 +106,8 @@ pub struct Flow {
     phases: Phases,
     /// The steps that are `Running`, by their runs.
     runs: BTreeMap<RunId, StepIndex>,
-    /// Every run that an attempt has, had or asked for.
-    claimed: BTreeMap<RunId, StepIndex>,
+    /// Every run that an attempt has, had or asked for, with its step, which an edited plan may have dropped.
+    claimed: BTreeMap<RunId, StepId>,
     /// Steps that begin anew and must wait for the end of one below them that was begun before.
     held: BTreeMap<StepIndex, Vec<StepIndex>>,
     /// For each workspace of the plan.
@@ -233,7 +233,7 @@ impl Flow {
     /// Says whether a run belongs to another attempt than the newest of this step.
     fn is_claimed_beside(&self, run: RunId, step: StepIndex) -> bool {
         let earlier = self.run(step).attempts.iter().rev().skip(1);
-        self.claimed.get(&run).is_some_and(|&owner| owner != step)
+        self.claimed.get(&run).is_some_and(|owner| *owner != self.step(step).id)
             || earlier.into_iter().any(|attempt| attempt.run == run)
     }
 

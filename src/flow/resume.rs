@@ -28,21 +28,18 @@ pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
         let (outcome, is_over) = match &flow.run(step).state {
             StepState::Ended { outcome } => (*outcome, true),
             // What a person has given up has failed, and nothing has followed from that so far.
-            StepState::AttemptOver { .. }
-                if flow.run(step).last_attempt().is_some_and(|attempt| attempt.is_given_up) =>
-            {
-                continue;
-            }
+            StepState::AttemptOver { .. } if flow.run(step).is_given_up => continue,
             StepState::AttemptOver { outcome, .. } => (*outcome, false),
             _ => continue,
         };
         let begins = match outcome {
             Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => true,
             _ if is_over && also.contains(&step) => true,
-            Outcome::Blocked | Outcome::NotNeeded => flow
-                .graph()
-                .upstreams(step)
-                .any(|upstream| anew.contains(&upstream) || !flow.run(upstream).is_over()),
+            Outcome::Blocked | Outcome::NotNeeded => {
+                let reopened = |upstream| anew.contains(&upstream) || !flow.run(upstream).is_over();
+                // Its edges were met: it was left out because its pipeline ran already, which may be over.
+                flow.graph().upstreams(step).any(reopened) || flow.judge(step) == StepState::Ready
+            }
             _ if is_over => flow
                 .step(step)
                 .depends_on
@@ -78,7 +75,7 @@ pub fn read_plan(
 }
 
 /// Writes an input's value as the command line would give it.
-fn as_text(value: &Value) -> String {
+pub fn as_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -222,19 +219,23 @@ impl Flow {
 
     /// Goes on with an edited plan: what means `Event::PlanChanged`. Steps are known by their ids.
     pub(super) fn change_plan(&mut self, event: &Event) -> Result<(), String> {
-        let Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env } = event else {
+        let Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env, max_parallel } = event
+        else {
             return Err("it changes no plan".to_owned());
         };
         let (plan, graph) = read_plan(plan_text, inputs, env, self.header.created_at)?;
         let ids = plan.index();
-        for step in self.phases.live.iter().chain(&self.phases.unknown) {
-            let (old, id) = (self.step(*step), &self.step(*step).id);
+        let left = self.steps().filter(|(_, _, run)| run.is_left_running()).map(|(step, _, _)| step);
+        let under_way = self.phases.live.iter().chain(&self.phases.unknown).copied();
+        for step in under_way.chain(left) {
+            let (old, id) = (self.step(step), &self.step(step).id);
             let new = ids.get(id).map(|new| &plan.steps[new.0]);
             let place = |plan: &Plan, step: &plan::Step| plan.workspaces[step.workspace].endpoint.clone();
             if new
                 .is_none_or(|new| new.pipeline != old.pipeline || place(&plan, new) != place(&self.plan, old))
             {
-                return Err(format!("step `{id}` is under way and the edited plan has it no more"));
+                let what = if new.is_some() { "runs it elsewhere or otherwise" } else { "has it no more" };
+                return Err(format!("a run of step `{id}` may be live, and the edited plan {what}"));
             }
         }
         let known: BTreeMap<String, Trust> = self
@@ -258,26 +259,31 @@ impl Flow {
         self.header.plan_sha256.clone_from(plan_sha256);
         self.header.inputs.clone_from(inputs);
         self.header.env.clone_from(env);
+        self.header.max_parallel = max_parallel.unwrap_or(self.header.max_parallel);
         self.ids = ids;
         self.plan = Arc::new(plan);
         self.graph = Arc::new(graph);
         self.exit_code = None;
         self.ended_at = None;
         self.index_afresh(runs);
+        let retrying: Vec<StepIndex> = self.phases.retrying.iter().copied().collect();
+        for step in retrying {
+            // What the attempts before sent is the old plan's.
+            self.steps[step.0].old_attempts = self.steps[step.0].attempts.len();
+            self.set(step, StepState::Waiting);
+        }
         self.settle_order();
         Ok(())
     }
 
-    /// Takes these steps and finds every index afresh.
+    /// Takes these steps and finds every index afresh; the runs of steps that are no more stay claimed.
     fn index_afresh(&mut self, steps: Vec<StepRun>) {
         self.phases = Phases::default();
         self.runs.clear();
-        self.claimed.clear();
         self.steps = steps;
         for step in (0..self.steps.len()).map(StepIndex) {
             let run = &self.steps[step.0];
             self.phases.insert(step, self.graph.rank(step), &run.state);
-            self.claimed.extend(run.attempts.iter().map(|attempt| (attempt.run, step)));
             if let (StepState::Running, Some(attempt)) = (&run.state, run.attempts.last()) {
                 self.runs.insert(attempt.run, step);
             }

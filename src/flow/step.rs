@@ -116,8 +116,6 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// Whether a person said that it has failed, whatever came of it.
-    pub is_given_up: bool,
     /// What went wrong.
     pub error: Option<StepError>,
     /// How the next attempt may take up this one, where the plan asks for that.
@@ -139,6 +137,8 @@ pub struct StepRun {
     pub(super) old_attempts: usize,
     /// Whether a person asked for its end.
     pub(super) cancel_asked: bool,
+    /// Whether a person said that it has failed, whatever came of its last attempt, and nothing has followed from that.
+    pub(super) is_given_up: bool,
     /// Whether it begins anew once it is over: it runs only because of what a resume does again.
     pub(super) stale: bool,
     /// How many steps it waits for: upstreams that have not ended, and after a resume steps below it that still run.
@@ -180,6 +180,16 @@ impl StepRun {
         self.last_attempt().is_some_and(|attempt| attempt.left_running)
     }
 
+    /// Returns how many attempts belong to earlier times, before the step was begun anew.
+    pub const fn old_attempts(&self) -> usize {
+        self.old_attempts
+    }
+
+    /// Says whether a person asked for its end.
+    pub const fn is_end_asked(&self) -> bool {
+        self.cancel_asked
+    }
+
     /// Says whether a start request of it is or was under way and nothing has told what came of that.
     pub const fn is_uncertain(&self) -> bool {
         matches!(self.state, StepState::Starting | StepState::Unclear { .. })
@@ -194,6 +204,7 @@ impl StepRun {
             ended_at: None,
             old_attempts: 0,
             cancel_asked: false,
+            is_given_up: false,
             stale: false,
             waits_for: 0,
         }
@@ -211,6 +222,17 @@ impl Attempt {
         self.outcome = None;
         self.error = None;
         self.ended_at = None;
+    }
+
+    /// Forgets what is known of the run that the attempt was taken to have: a person has named another.
+    pub(super) fn forget_run(&mut self) {
+        self.status = None;
+        self.message.clear();
+        self.run_start = None;
+        self.run_end = None;
+        self.cancel = None;
+        self.cancel_accepted = false;
+        self.left_running = false;
     }
 
     /// Makes the attempt whose start was just intended.
@@ -244,7 +266,6 @@ impl Attempt {
             cancel_accepted: false,
             ended_at: None,
             outcome: None,
-            is_given_up: false,
             error: None,
             restart: None,
         }

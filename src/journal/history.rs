@@ -7,14 +7,14 @@ use super::{Journal, JournalError};
 use crate::flow::{Event, FlowHeader, FlowId, FlowKey, Recorded, RunId};
 use crate::time::Timestamp;
 
-/// The ids of the real flows of a key, newest first.
+/// The ids of the real flows of a key, newest first: in the order in which they were made, whatever the clock said.
 pub(super) const IDS_OF_KEY: &str = "SELECT id FROM flows
-    WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3 ORDER BY created_at DESC, rowid DESC";
+    WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3 ORDER BY rowid DESC";
 
 /// The newest real flow of a key.
 pub(super) const NEWEST_OF_KEY: &str = "SELECT id, header FROM flows
     WHERE plan = ?1 AND emulated = 0 AND environment = ?2 AND run_key = ?3
-    ORDER BY created_at DESC, rowid DESC LIMIT 1";
+    ORDER BY rowid DESC LIMIT 1";
 
 /// The events of a flow behind one of them, and those of the flows behind it: whoever reads on sees where a damaged key
 /// would hide some.
@@ -37,9 +37,8 @@ impl Journal {
     /// Returns every real flow whose last event has not ended it, newest first.
     pub fn all_unfinished(&mut self) -> Result<Vec<FlowHeader>, JournalError> {
         self.read(|connection| {
-            let mut ids = connection.prepare_cached(
-                "SELECT id FROM flows WHERE emulated = 0 ORDER BY created_at DESC, rowid DESC",
-            )?;
+            let mut ids =
+                connection.prepare_cached("SELECT id FROM flows WHERE emulated = 0 ORDER BY rowid DESC")?;
             let ids = ids.query_map([], |row| Ok(FlowId(row.get(0)?)))?;
             still_open(connection, ids)
         })
@@ -74,11 +73,19 @@ impl Journal {
         })
     }
 
+    /// Returns the header of a flow as it was made; nothing if there is no such flow.
+    pub fn header(&mut self, flow: &FlowId) -> Result<Option<FlowHeader>, JournalError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached("SELECT header FROM flows WHERE id = ?1")?;
+            let text: Option<String> = select.query_row([&flow.0], |row| row.get(0)).optional()?;
+            text.map(|text| header(flow.clone(), &text)).transpose()
+        })
+    }
+
     /// Returns the header of every flow, newest first.
     pub fn flows(&mut self) -> Result<Vec<FlowHeader>, JournalError> {
         self.read(|connection| {
-            let mut select = connection
-                .prepare_cached("SELECT id, header FROM flows ORDER BY created_at DESC, rowid DESC")?;
+            let mut select = connection.prepare_cached("SELECT id, header FROM flows ORDER BY rowid DESC")?;
             let rows = select.query_map([], |row| Ok((FlowId(row.get(0)?), row.get::<_, String>(1)?)))?;
             rows.map(|row| {
                 let (id, text) = row?;
@@ -115,6 +122,10 @@ impl Journal {
                 let event = event(flow, number, &row.get::<_, String>(3)?)?;
                 events.push(Recorded { seq: next, at: Timestamp::from_epoch_ms(row.get(2)?), event });
             }
+            // Nearly every flow has one, and a damaged signpost in the file can hide all of them.
+            if seq == 0 && events.is_empty() && !is_sound(connection)? {
+                return Err(Cause::Missing { flow: flow.clone(), seq: 1 });
+            }
             Ok(events)
         })
     }
@@ -128,6 +139,12 @@ impl Journal {
             Ok(found.is_some())
         })
     }
+}
+
+/// Looks through the whole file.
+fn is_sound(connection: &Connection) -> Result<bool, Cause> {
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok(verdict == "ok")
 }
 
 pub(super) fn unfinished(connection: &Connection, key: &FlowKey) -> Result<Vec<FlowHeader>, Cause> {

@@ -26,6 +26,7 @@ use lease::Hold;
 pub use error::JournalError;
 pub use lease::{Holder, Holding, Lease};
 pub use lookup::FlowLookup;
+pub use requests::Answer;
 
 /// The open journal.
 #[derive(Debug)]
@@ -113,7 +114,7 @@ impl Journal {
                 )?;
             }
             if let Some(request) = request {
-                requests::answer(transaction, request)?;
+                requests::answer(transaction, request, Answer::Fulfilled)?;
             }
             Ok(())
         })?;

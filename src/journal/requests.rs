@@ -15,6 +15,18 @@ use crate::time::Timestamp;
 pub(super) const OPEN_REQUESTS: &str =
     "SELECT id, body FROM requests WHERE flow = ?1 AND answered = 0 ORDER BY id";
 
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The event that was asked for has been recorded.
+    Fulfilled,
+    /// It could not be recorded any more.
+    Dismissed,
+}
+
+/// How an answer stands in the file: `answered` is this, or 2 for one that was dismissed.
+const FULFILLED: i64 = 1;
+
 impl Journal {
     /// Asks the owner of a flow to record an event, on disk when this returns; returns the request's number.
     pub fn ask(&mut self, flow: &FlowId, at: Timestamp, event: &Event) -> Result<i64, JournalError> {
@@ -50,15 +62,20 @@ impl Journal {
 
     /// Marks a request as one that cannot be fulfilled; [`Journal::append_and_answer`] marks those that are.
     pub fn dismiss(&mut self, id: i64) -> Result<(), JournalError> {
-        self.write(|transaction, _| answer(transaction, id))
+        self.write(|transaction, _| answer(transaction, id, Answer::Dismissed))
     }
 
-    /// Says whether the owner of its flow has done with a request.
-    pub fn is_answered(&mut self, id: i64) -> Result<bool, JournalError> {
+    /// Returns what came of a request; nothing while the owner of its flow has not done with it.
+    pub fn answer_to(&mut self, id: i64) -> Result<Option<Answer>, JournalError> {
         self.read(|connection| {
-            let answered =
-                connection.query_row("SELECT answered FROM requests WHERE id = ?1", [id], |row| row.get(0));
-            Ok(answered.optional()?.unwrap_or(true))
+            let answered: Option<i64> = connection
+                .query_row("SELECT answered FROM requests WHERE id = ?1", [id], |row| row.get(0))
+                .optional()?;
+            Ok(match answered {
+                Some(0) => None,
+                Some(FULFILLED) => Some(Answer::Fulfilled),
+                _ => Some(Answer::Dismissed),
+            })
         })
     }
 
@@ -91,7 +108,11 @@ impl Journal {
 }
 
 /// Marks a request as done with.
-pub(super) fn answer(transaction: &Transaction<'_>, id: i64) -> Result<(), Cause> {
-    transaction.execute("UPDATE requests SET answered = 1 WHERE id = ?1", [id])?;
+pub(super) fn answer(transaction: &Transaction<'_>, id: i64, answer: Answer) -> Result<(), Cause> {
+    let answered = match answer {
+        Answer::Fulfilled => FULFILLED,
+        Answer::Dismissed => 2,
+    };
+    transaction.execute("UPDATE requests SET answered = ?2 WHERE id = ?1", [id, answered])?;
     Ok(())
 }

@@ -30,7 +30,8 @@ const STEPS: [&str; FORMAT as usize] = [
        (CASE WHEN json_valid(header) THEN coalesce(json_extract(header, '$.run_key'), '') ELSE '' END);
      ALTER TABLE flows ADD COLUMN emulated INTEGER AS
        (CASE WHEN json_valid(header) THEN coalesce(json_extract(header, '$.emulated'), 0) ELSE 0 END);
-     CREATE INDEX flows_by_key ON flows (plan, emulated, environment, run_key, created_at DESC);
+     DROP INDEX flows_newest;
+     CREATE INDEX flows_by_key ON flows (plan, emulated, environment, run_key);
      ALTER TABLE events ADD COLUMN run TEXT AS
        (CASE WHEN json_valid(body) THEN json_extract(body, '$.run') END);
      CREATE INDEX events_by_run ON events (run) WHERE run IS NOT NULL;

@@ -8,7 +8,7 @@ use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::reader::Reader;
 use super::shape::{INPUT, INPUT_TYPES};
-use super::source::{self, Entry, Node, Yaml};
+use super::source::{self, Entry, Node, Source, Yaml};
 use super::template::{Known, render_now};
 use super::{Given, dates, steps, words};
 use crate::time::Timestamp;
@@ -67,6 +67,19 @@ impl InputType {
             Self::Object => "'{a: 1}'",
         }
     }
+}
+
+/// Returns the names of the inputs that a plan's text declares; none if it is no plan.
+pub fn declared(bytes: &[u8]) -> Vec<String> {
+    let Ok(Source { text, root, .. }) = source::read(bytes) else { return Vec::new() };
+    let entries = |node: &Node| match &node.value {
+        Yaml::Map(entries) => entries.clone(),
+        _ => Vec::new(),
+    };
+    let is_inputs = |entry: &Entry| entry.key.key_text(text) == Some("inputs");
+    let inputs = entries(&root).into_iter().find(is_inputs).map(|entry| entries(&entry.value));
+    let names = inputs.into_iter().flatten();
+    names.filter_map(|entry| entry.key.key_text(text).map(str::to_owned)).collect()
 }
 
 /// Reads `inputs` and gives each its value in the scope of `known`; what has none yet is open.

@@ -37,6 +37,7 @@ use crate::time::{Delay, Timestamp};
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Span};
 pub use duration::read as read_duration;
+pub use inputs::declared as declared_inputs;
 pub use render::render;
 pub use shape::schema;
 pub use template::{Scope, StepFacts, Template};

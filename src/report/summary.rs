@@ -49,6 +49,7 @@ fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
             let step = one_line(step.id.as_str());
             format!("synflow resolve {id} {step} --run RUN | --not-started | --give-up")
         }
+        None if flow.is_cancelling() => format!("synflow cancel {id}"),
         None => format!("synflow resume {id}"),
     })
 }
@@ -66,7 +67,9 @@ pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
         };
         format!("{outcome} after {}", flow.ended_at().unwrap_or(now).since(begun).short())
     } else {
-        let verdict = if flow.waits_for_a_person() {
+        let verdict = if flow.is_given_up() {
+            "was given up"
+        } else if flow.waits_for_a_person() {
             "waits for a person"
         } else if flow.is_detached() {
             "is detached"

@@ -99,9 +99,12 @@ pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
         Event::RetryScheduled { attempt, at, .. } => {
             let due = due(*at, recorded.at);
             let of = flow.step(step).retry.max_attempts;
-            let ended = attempt.saturating_sub(1);
+            // Attempts before the step was begun anew do not count.
+            let number = attempt.saturating_sub(run.old_attempts() as u32);
+            let ended = number.saturating_sub(1);
+            let how = run.last_attempt().and_then(|attempt| attempt.outcome).map_or("failed", spoken);
             let why = run.error().map(error_line).unwrap_or_default();
-            ("retry", Tone::Warn, format!("attempt {attempt} of {of} {due}; attempt {ended} failed: {why}"))
+            ("retry", Tone::Warn, format!("attempt {number} of {of} {due}; attempt {ended} {how}: {why}"))
         }
         Event::AttemptEnded { outcome: Outcome::Unknown, .. } => {
             return Some(finished(flow, step, recorded.at));

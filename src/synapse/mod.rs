@@ -50,6 +50,24 @@ pub struct Window {
     pub before: Timestamp,
 }
 
+/// How far into our future a window reaches: the service's clock may be ahead.
+const WINDOW_AHEAD: Delay = Delay::from_secs(24 * 3600);
+
+/// How long ago a live run may have changed last: the service forgets runs after 45 days (protocol 7).
+const LIVE_SINCE: Delay = Delay::from_secs(45 * 24 * 3600);
+
+impl Window {
+    /// Returns the window that holds what changed after a time and until now, whatever the service's clock says.
+    pub fn since(after: Timestamp, now: Timestamp) -> Self {
+        Self { after, before: now + WINDOW_AHEAD }
+    }
+
+    /// Returns the window that holds every run that is live now.
+    pub fn of_live_runs(now: Timestamp) -> Self {
+        Self::since(now - LIVE_SINCE, now)
+    }
+}
+
 /// Calls one workspace. Clones are cheap and share connections, tokens and the service's clock.
 #[derive(Clone, Debug)]
 pub struct SynapseClient {

@@ -112,6 +112,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             plan_sha256: "5e88".to_owned(),
             inputs: serde_json::Map::new(),
             env: std::collections::BTreeMap::new(),
+            max_parallel: None,
         },
         Event::GivenUp,
         Event::FlowEnded { exit_code: 1 },
@@ -460,7 +461,8 @@ fn flows_are_found_by_many_names() {
     let empty = journal.find(None).unwrap_err();
     assert!(matches!(empty, FlowLookup::Empty), "{empty}");
     let made = [("7f3a9c", "nightly"), ("7f3b00", "weekly"), ("a1b2c3", "nightly"), ("7f3a9c44", "weekly")];
-    for (age, (flow, plan)) in made.into_iter().rev().enumerate() {
+    // The order in which they are made counts, whatever the clock says.
+    for (age, (flow, plan)) in made.into_iter().enumerate() {
         let created_at = DAWN - Delay::from_secs(60 * age as u64);
         journal.create(&FlowHeader { created_at, ..header(flow, plan, 4) }).unwrap();
     }

@@ -151,9 +151,9 @@ fn kill(mut process: Child) -> String {
 }
 
 /// Goes on until the flow settles; returns how it ended.
-fn resume_to_the_end(stage: &Stage) -> i32 {
+fn finish(stage: &Stage) -> i32 {
     for _ in 0..20 {
-        let said = stage.run("resume");
+        let said = stage.run("apply PLAN --resume");
         match said.code {
             // Five requests in a row may all have been lost by chance; a person would say so.
             9 => panic!("unknown although ids are honoured:\n{}", said.stderr),
@@ -187,7 +187,7 @@ fn killed_at(records: u64) {
     assert!(reached <= records, "{reached} records, although the next after {records} hangs");
     kill(apply);
     stage.hang_after(None);
-    let code = if reached == 0 { stage.run("apply PLAN --resume").code } else { resume_to_the_end(&stage) };
+    let code = finish(&stage);
     // The flow fails by plan; one whose failure was done before the kill has failed again.
     assert_eq!(code, 1, "killed after {records}");
     stage.check_resumed(records);
@@ -251,17 +251,14 @@ fn killed_at_random_beside_faults_it_is_finished_and_nothing_is_started_twice() 
     let mut kills = 0;
     for seed in 0..NIGHTS {
         let stage = Stage::new(&faulty(&pipelines, seed), &steps);
-        let mut words = "apply PLAN --new";
         for kill_after in [60, 150, 90, 240, 40].map(|ms: u64| ms + 17 * seed) {
-            let process = stage.begin(words);
+            // Begins, or goes on with what is there.
+            let process = stage.begin("apply PLAN --resume");
             std::thread::sleep(Duration::from_millis(kill_after));
             kill(process);
             kills += 1;
-            if stage.recorded() > 0 {
-                words = "resume";
-            }
         }
-        let code = if words == "resume" { resume_to_the_end(&stage) } else { stage.run(words).code };
+        let code = finish(&stage);
         assert_eq!(code, 0, "seed {seed}");
         stage.check_night(&wanted, ACCEPTED + 1);
     }
@@ -308,19 +305,17 @@ fn a_thousand_steps_come_to_the_same_whatever_disturbs_them() {
     let records = quiet.recorded();
 
     let stage = Stage::new(&faulty(&pipelines, 7), &steps);
-    let mut words = "apply PLAN --new";
     for kill_at in (1..=KILLS).map(|kill| records * kill / (KILLS + 1)) {
-        let mut process = stage.begin(words);
-        // Where the preflight met three faults in a row, it is asked for once more.
+        let mut process = stage.begin("apply PLAN --resume");
         wait_until("there are as many records", || {
+            // It gives up where the first questions to the workspace met three faults in a row.
             if process.try_wait().unwrap().is_some() {
-                process = stage.begin(if stage.recorded() == 0 { words } else { "resume" });
+                process = stage.begin("apply PLAN --resume");
             }
             stage.recorded() >= kill_at
         });
         kill(process);
-        words = "resume";
     }
-    assert_eq!(resume_to_the_end(&stage), 0);
+    assert_eq!(finish(&stage), 0);
     stage.check_night(&wanted, accepted);
 }

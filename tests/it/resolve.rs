@@ -95,18 +95,26 @@ fn what_a_person_gives_up_has_failed() {
 /// While other steps run, the process that drives the flow takes the answer in and goes on by itself.
 #[test]
 fn beside_a_live_owner_the_answer_is_taken_in_at_once() {
-    let script = format!("{}pipelines: {{ slow: {{ duration: 9s }} }}\n", without_ids(1));
+    let script = format!("{}pipelines: {{ slow: {{ duration: 600s }} }}\n", without_ids(1));
     let stage = Stage::new(&script, &format!("{STEPS}  slow: {{}}\n"));
     start_elsewhere(&stage.emulator, "lost", &serde_json::json!({}));
     let owner = stage.begin("apply PLAN --new");
-    wait_until("a person must look", || {
-        stage.space.run("status --output json").code == 0
-            && outcomes(&stage.space.status()).get("lost") == Some(&"unknown")
-    });
-    let said = stage.run(&format!("resolve {} lost --not-started", stage.flow()));
+    let is = |step: &'static str, outcome: &'static str| {
+        move |stage: &Stage| {
+            stage.space.run("status --output json").code == 0
+                && outcomes(&stage.space.status()).get(step) == Some(&outcome)
+        }
+    };
+    wait_until("a person must look", || is("lost", "unknown")(&stage));
+    let id = stage.flow();
+    let said = stage.run(&format!("resolve {id} lost --not-started"));
     assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("the process that drives flow {id} goes on")), "{}", said.stderr);
+    let late = stage.run(&format!("resolve {id} lost --give-up"));
+    assert_eq!(late.code, 6, "{}", late.stderr);
+    wait_until("the flow goes on", || is("after", "succeeded")(&stage));
+    assert_eq!(stage.run("cancel").code, 0);
     let owner = Said::from(owner.wait_with_output().unwrap());
-    assert_eq!(owner.code, 0, "{}", owner.stderr);
     assert!(owner.stderr.contains("a person said that no run was started"), "{}", owner.stderr);
 }
 

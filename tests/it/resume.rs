@@ -287,3 +287,57 @@ fn a_recovery_begins_at_the_activity_that_failed() {
     assert_eq!(runs[1]["parameters"], runs[0]["parameters"], "the same parameters, sent again");
     check_never_twice(&stage);
 }
+
+/// The plan that a flow goes on by is not the one it was made from; every verb must bring it back all the same.
+#[test]
+fn a_flow_that_goes_on_by_an_edited_plan_can_be_killed_and_taken_up_again() {
+    let script =
+        "defaults: { duration: 300ms }\npipelines: { bad: { outcome: failed }, late: { duration: 60s } }\n";
+    let stage = Stage::new(
+        script,
+        "inputs: { n: { type: int, default: 1 }, gone: { type: string, default: x } }\nsteps:\n  \
+         old: {}\n  bad: { depends_on: [old], parameters: { n: \"{{inputs.n}}\" } }\n",
+    );
+    assert_eq!(stage.run("apply PLAN").code, 1);
+    // A step and an input less, an input and a workspace more.
+    let endpoint = stage.emulator.endpoint().to_owned();
+    let plan = format!(
+        "version: 1\nname: test\nworkspaces:\n  main: {{ endpoint: \"{endpoint}\" }}\n  other: {{ endpoint: \"{endpoint}/\" }}\n\
+         defaults: {{ workspace: main }}\nmax_parallel: 1\ninputs: {{ n: {{ type: int, default: 1 }}, more: {{ type: string }} }}\n\
+         steps:\n  bad: {{ pipeline: good, parameters: {{ n: \"{{{{inputs.n}}}}\" }} }}\n  late: {{ depends_on: [bad] }}\n"
+    );
+    stage.space.write("plan.yaml", &plan);
+    let said = stage.run("resume --plan PLAN");
+    assert_eq!(said.code, 3, "the new input has no default\n{}", said.stderr);
+    let mut resume = stage.begin("resume --plan PLAN --input more=y");
+    wait_until("the last run is accepted", || ran(&stage.emulator).len() == 4);
+    resume.kill().unwrap();
+    resume.wait().unwrap();
+
+    let status = stage.space.status();
+    assert_eq!(status["flow"]["max_parallel"], 1, "the edited plan's");
+    let said = stage.run("apply PLAN --resume --input more=y --detach");
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    assert!(!said.stderr.contains("the plan has changed"), "{}", said.stderr);
+    let said = stage.run("cancel --step late");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), 4, "nothing was started twice");
+}
+
+#[test]
+fn an_edited_plan_must_not_change_what_may_be_running() {
+    let stage = Stage::new("defaults: { duration: 60s }\n", "steps:\n  slow: { parameters: { n: 1 } }\n");
+    stage.apply_and_kill(1);
+    for (steps, want) in [
+        ("steps:\n  slow: { parameters: { n: 2 } }\n", "`slow` may be running"),
+        ("steps:\n  slow: { pipeline: other, parameters: { n: 1 } }\n", "may be live"),
+        ("steps:\n  another: {}\n", "may be live"),
+        ("run_key: later\nsteps:\n  slow: { parameters: { n: 1 } }\n", "with the key `later`"),
+    ] {
+        stage.edit(steps);
+        let said = stage.run("resume --plan PLAN");
+        assert_eq!(said.code, 4, "{steps}\n{}", said.stderr);
+        assert!(said.stderr.contains(want), "{steps}\n{}", said.stderr);
+    }
+    assert_eq!(ran(&stage.emulator).len(), 1);
+}

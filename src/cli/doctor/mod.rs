@@ -12,7 +12,7 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{put, put_value, runtime};
+use crate::cli::{block_on, put, put_value};
 use crate::report::checkup::{self, Group};
 use crate::synapse::Cloud;
 
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Doctor, settings: &Settings) -> Result<u8, Failure> {
         None => None,
         Some(path) => Some(load::plan(path, &args.inputs.inputs, false, settings, &mut anstream::stderr())?),
     };
-    runtime()?.block_on(check(args, settings, loaded.as_ref()))
+    block_on(check(args, settings, loaded.as_ref()))
 }
 
 async fn check(args: &Doctor, settings: &Settings, loaded: Option<&LoadedPlan>) -> Result<u8, Failure> {

@@ -1,7 +1,4 @@
-//! What an answer means: for a start, whether a run may exist; for every other call, a value or a
-//! [`CallFailure`].
-//!
-//! Pure. An answer to a start is certain or it is not (protocol 6.4); nothing in between.
+//! Why a call has no result, and what may be done about it.
 
 use std::fmt;
 
@@ -10,7 +7,6 @@ use http::StatusCode;
 use super::auth::SignInFailure;
 use super::http::{Answer, NoAnswer, NoAnswerKind};
 use super::wire;
-use crate::flow::event::{StartOutcome, StepError};
 use crate::time::Delay;
 
 /// Why a call has no result.
@@ -218,58 +214,3 @@ impl fmt::Display for CallFailure {
 }
 
 impl std::error::Error for CallFailure {}
-
-/// Reads the answer to a request that may have started a run.
-///
-/// Certain are: an answer with a run's id; 429; a 4xx other than 408 and 409 with one of the
-/// service's error bodies; a connection refused and a name not found. All else may have started it.
-/// `is_token_lasting_bad` says that a fresh token was not taken either.
-pub(super) fn start_outcome(
-    sent: Result<Answer, NoAnswer>,
-    host: &str,
-    is_token_lasting_bad: bool,
-) -> StartOutcome {
-    let answer = match sent {
-        Ok(answer) => answer,
-        Err(reason) => {
-            let is_never_sent = reason.is_never_sent();
-            let reason = CallFailure::Unreachable { host: host.to_owned(), reason }.to_string();
-            return if is_never_sent {
-                StartOutcome::NotSent { reason, after: None }
-            } else {
-                StartOutcome::Unclear { reason }
-            };
-        }
-    };
-    let status = answer.status;
-    if status.is_success() {
-        return match answer.json::<wire::Started>() {
-            Ok(started) => StartOutcome::Started(started.run),
-            Err(text) => StartOutcome::Unclear {
-                reason: CallFailure::Garbled { host: host.to_owned(), status, text }.to_string(),
-            },
-        };
-    }
-    let error = answer.body.as_ref().ok().and_then(|body| wire::service_error(body));
-    let failure = CallFailure::from_answer(&answer, host);
-    match (status, error) {
-        (StatusCode::TOO_MANY_REQUESTS, _) => {
-            StartOutcome::NotSent { reason: failure.to_string(), after: failure.after() }
-        }
-        // The next request takes a fresh token, which is all that an expired one needs.
-        (StatusCode::UNAUTHORIZED, Some(_)) if !is_token_lasting_bad => {
-            StartOutcome::NotSent { reason: failure.to_string(), after: None }
-        }
-        (StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT, _) => {
-            StartOutcome::Unclear { reason: failure.to_string() }
-        }
-        (status, Some(error)) if status.is_client_error() => {
-            let message = match answer.correlation() {
-                Some(id) => format!("{} [correlation id {id}]", error.message),
-                None => error.message,
-            };
-            StartOutcome::Refused(StepError { code: error.code, message, activity: None })
-        }
-        _ => StartOutcome::Unclear { reason: failure.to_string() },
-    }
-}

@@ -158,13 +158,19 @@ pub enum HttpError {
 
 /// A status line with headers, and the body as far as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
     headers: HeaderMap,
     pub(super) body: Result<Vec<u8>, BodyError>,
 }
 
 impl Answer {
+    /// Returns the answer with these parts.
+    pub const fn new(status: StatusCode, headers: HeaderMap, body: Result<Vec<u8>, BodyError>) -> Self {
+        Self { status, headers, body }
+    }
+
     /// Returns the body read as JSON; an empty one is null. Fails with a text for people.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         let body = self.body.as_ref().map_err(ToString::to_string)?;
@@ -225,9 +231,14 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 /// Why a body is not whole.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BodyError {
+pub enum BodyError {
+    /// It is more than we are ready to read.
     #[error("an answer longer than {bytes_max} bytes")]
-    TooLong { bytes_max: usize },
+    TooLong {
+        /// How much that is.
+        bytes_max: usize,
+    },
+    /// The connection ended before it did.
     #[error("an answer that broke off ({0})")]
     Cut(NoAnswer),
 }
@@ -257,6 +268,11 @@ pub struct NoAnswer {
 }
 
 impl NoAnswer {
+    /// Returns the reason of this kind.
+    pub const fn of(kind: NoAnswerKind, cause: String) -> Self {
+        Self { kind, cause }
+    }
+
     fn new(error: &reqwest::Error) -> Self {
         let cause = innermost(error).to_string();
         let kind = if error.is_timeout() {

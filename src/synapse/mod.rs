@@ -9,6 +9,7 @@ mod answer;
 mod auth;
 mod endpoint;
 mod http;
+pub mod reading;
 mod retry;
 mod wire;
 
@@ -21,18 +22,18 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 pub use self::answer::CallFailure;
-use self::answer::start_outcome;
 use self::auth::Token;
 pub use self::auth::{
     AssertionSource, AuthMethod, AzureCli, Chain, Credential, Identity, ManagedIdentity, Refusal,
     SignInFailure, SignInSettings, TokenCache,
 };
 pub use self::endpoint::{Cloud, Endpoint, EndpointError};
-use self::http::{Answer, BodyError};
+use self::http::Answer;
 pub use self::http::{Http, HttpError, HttpSettings, NoAnswer, NoAnswerKind};
+use self::reading::start_outcome;
 pub use self::retry::Limits;
 use self::retry::{Call, Patience};
-use self::wire::{ALL_TIME, ActivityRun, Page, PipelineRun, Query};
+use self::wire::{ALL_TIME, Page, Query};
 pub use self::wire::{RunFilter, RunListed};
 use crate::flow::event::{ActivitySeen, Recovery, RunId, RunSeen, StartOutcome, StepError};
 use crate::time::{Delay, Timestamp};
@@ -184,14 +185,7 @@ impl SynapseClient {
     pub async fn run(&self, run: RunId) -> Result<Option<RunSeen>, CallFailure> {
         let url = self.url(&["pipelineruns", &run.to_string()])?;
         let answer = self.exchange(Method::GET, url, None).await?;
-        if CallFailure::no_such_run(&answer).is_some() {
-            return Ok(None);
-        }
-        let seen = RunSeen::from(self.read::<PipelineRun>(&answer)?);
-        if seen.run != run {
-            return Err(self.garbled(&answer));
-        }
-        Ok(Some(seen))
+        reading::run(&answer, run, self.host())
     }
 
     /// Lists the runs that changed in `window` and meet all `filters`, oldest first.
@@ -203,8 +197,7 @@ impl SynapseClient {
         window: Window,
         filters: &[RunFilter],
     ) -> Result<Vec<RunSeen>, CallFailure> {
-        let records = self.pipeline_runs(window, filters).await?;
-        Ok(records.into_iter().map(RunSeen::from).collect())
+        Ok(self.search_runs(window, filters).await?.into_iter().map(|run| run.seen).collect())
     }
 
     /// Lists runs as [`Self::query_runs`] does, with their parameters, for finding a run whose id is not known.
@@ -213,8 +206,8 @@ impl SynapseClient {
         window: Window,
         filters: &[RunFilter],
     ) -> Result<Vec<RunListed>, CallFailure> {
-        let records = self.pipeline_runs(window, filters).await?;
-        Ok(records.into_iter().map(RunListed::from).collect())
+        let window = (window.after.to_string(), window.before.to_string());
+        self.query(self.url(&["queryPipelineRuns"])?, window, filters, reading::runs).await
     }
 
     /// Lists the activities of a run, whenever they were.
@@ -225,8 +218,7 @@ impl SynapseClient {
         let url = self.url(&path)?;
         // A window that misses the run gives an empty list, not an error; this one misses none.
         let window = (ALL_TIME.0.to_owned(), ALL_TIME.1.to_owned());
-        let records: Vec<ActivityRun> = self.query(url, window, &[]).await?;
-        Ok(records.into_iter().map(ActivitySeen::from).collect())
+        self.query(url, window, &[], reading::activities).await
     }
 
     /// Asks the service to cancel a run and all that it started. Taken is not done: the run goes on
@@ -237,10 +229,7 @@ impl SynapseClient {
         let mut url = self.url(&["pipelineruns", &run.to_string(), "cancel"])?;
         url.query_pairs_mut().append_pair("isRecursive", "true");
         let answer = self.exchange(Method::POST, url, None).await?;
-        if let Some(message) = CallFailure::no_such_run(&answer) {
-            return Err(CallFailure::NoSuchRun { message });
-        }
-        if answer.status.is_success() { Ok(()) } else { Err(self.failure(&answer)) }
+        reading::cancel(&answer, self.host())
     }
 
     /// Reads a pipeline's definition; nothing if the workspace has none of this name.
@@ -262,7 +251,7 @@ impl SynapseClient {
         let mut all = Vec::new();
         for _ in 0..PAGES_MAX {
             let answer = self.exchange(Method::GET, url, None).await?;
-            let page = self.read_page::<Value>(&answer)?;
+            let page = reading::page::<Value>(&answer, self.host())?;
             all.extend(page.records);
             let Some(link) = page.next_link else { return Ok(all) };
             let next = Url::parse(&link).ok().filter(|next| self.shared.endpoint.owns(next));
@@ -307,21 +296,13 @@ impl SynapseClient {
         self.read(&answer)
     }
 
-    async fn pipeline_runs(
-        &self,
-        window: Window,
-        filters: &[RunFilter],
-    ) -> Result<Vec<PipelineRun>, CallFailure> {
-        let window = (window.after.to_string(), window.before.to_string());
-        self.query(self.url(&["queryPipelineRuns"])?, window, filters).await
-    }
-
     /// Reads all pages of a query.
-    async fn query<T: serde::de::DeserializeOwned>(
+    async fn query<T>(
         &self,
         url: Url,
         window: (String, String),
         filters: &[RunFilter],
+        read: impl Fn(&Answer, &str) -> Result<Page<T>, CallFailure>,
     ) -> Result<Vec<T>, CallFailure> {
         let (last_updated_after, last_updated_before) = window;
         let mut query = Query { last_updated_after, last_updated_before, continuation_token: None, filters };
@@ -329,7 +310,7 @@ impl SynapseClient {
         for _ in 0..PAGES_MAX {
             let body = serde_json::to_vec(&query).expect("a query is plain texts");
             let answer = self.exchange(Method::POST, url.clone(), Some(body)).await?;
-            let page = self.read_page(&answer)?;
+            let page = read(&answer, self.host())?;
             all.extend(page.records);
             let Some(token) = page.continuation else { return Ok(all) };
             query.continuation_token = Some(token);
@@ -371,13 +352,11 @@ impl SynapseClient {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let unreachable = |reason| CallFailure::Unreachable { host: self.host().to_owned(), reason };
-        let answer = self.shared.http.send_within(call.left(), request).await.map_err(unreachable)?;
-        self.note(&answer, &token).await;
-        match answer.body {
-            Err(BodyError::Cut(reason)) if answer.status.is_success() => Err(unreachable(reason)),
-            _ => Ok(answer),
+        let sent = self.shared.http.send_within(call.left(), request).await;
+        if let Ok(answer) = &sent {
+            self.note(answer, &token).await;
         }
+        reading::answered(sent, self.host())
     }
 
     /// Learns from an answer: the service's clock, and whether it took our token. Says whether it
@@ -415,14 +394,7 @@ impl SynapseClient {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, answer: &Answer) -> Result<T, CallFailure> {
-        if !answer.status.is_success() {
-            return Err(self.failure(answer));
-        }
-        answer.json().map_err(|text| self.garbled_as(answer, text))
-    }
-
-    fn read_page<T: serde::de::DeserializeOwned>(&self, answer: &Answer) -> Result<Page<T>, CallFailure> {
-        Page::read(self.read(answer)?).ok_or_else(|| self.garbled(answer))
+        reading::value(answer, self.host())
     }
 
     fn failure(&self, answer: &Answer) -> CallFailure {
@@ -430,11 +402,7 @@ impl SynapseClient {
     }
 
     fn garbled(&self, answer: &Answer) -> CallFailure {
-        self.garbled_as(answer, answer.describe())
-    }
-
-    fn garbled_as(&self, answer: &Answer, text: String) -> CallFailure {
-        CallFailure::Garbled { host: self.host().to_owned(), status: answer.status, text }
+        reading::garbled(answer, answer.describe(), self.host())
     }
 
     fn throttled(&self, after: Delay) -> CallFailure {

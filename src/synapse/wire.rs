@@ -162,10 +162,22 @@ impl From<ActivityRun> for ActivitySeen {
 
 /// One page of a list: `{value, continuationToken?}`, `{value, nextLink?}` or, as the sister service
 /// answers, a bare array.
-pub(super) struct Page<T> {
-    pub(super) records: Vec<T>,
-    pub(super) continuation: Option<String>,
-    pub(super) next_link: Option<String>,
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What stands on it.
+    pub records: Vec<T>,
+    /// What a query must send to get the next page; nothing on the last.
+    pub continuation: Option<String>,
+    /// Where the next page of a list is; nothing on the last.
+    pub next_link: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Returns the page with other records in the places of these.
+    pub(super) fn map<U>(self, other: impl FnMut(T) -> U) -> Page<U> {
+        let Self { records, continuation, next_link } = self;
+        Page { records: records.into_iter().map(other).collect(), continuation, next_link }
+    }
 }
 
 impl<T: serde::de::DeserializeOwned> Page<T> {

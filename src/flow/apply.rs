@@ -107,6 +107,8 @@ impl Flow {
                 self.release_held(step);
             }
             (_, Event::Resolved { resolution: Resolution::NotStarted, .. }) => self.begin_anew(step),
+            // It was under way when the flow was resumed, and something above it begins anew: that comes first.
+            (StepState::Retrying { .. }, _) if self.steps[step.0].waits_for > 0 => self.begin_anew(step),
             _ => self.set(step, next),
         }
         Ok(())
@@ -223,6 +225,7 @@ impl Flow {
             Event::StartUnclear { reason, refusal, other, .. } => {
                 attempt.trouble.clone_from(reason);
                 attempt.was_unclear = true;
+                attempt.unclear_sends += 1;
                 attempt.refusal.clone_from(refusal);
                 attempt.other = *other;
                 self.claimed.extend(other.map(|other| (other, id)));

@@ -205,6 +205,11 @@ impl Flow {
         self.phases.live.iter().copied()
     }
 
+    /// Returns the steps that a person must look at, in file order.
+    pub fn unknown(&self) -> impl Iterator<Item = StepIndex> {
+        self.phases.unknown.iter().copied()
+    }
+
     /// Returns the ready steps with their ranks, in the order in which they start.
     pub fn ready(&self) -> impl Iterator<Item = (usize, StepIndex)> {
         self.phases.ready.iter().copied()

@@ -120,6 +120,7 @@ impl Flow {
         let run = &mut self.steps[step.0];
         run.reason.clear();
         run.ended_at = None;
+        run.stale = false;
         if run.is_left_running()
             && let Some(attempt) = run.attempts.last_mut()
         {
@@ -158,6 +159,7 @@ impl Flow {
                 && let Some(attempt) = run.attempts.last_mut()
             {
                 attempt.was_unclear = true;
+                attempt.unclear_sends += 1;
                 "the process that sent it ended before the answer".clone_into(&mut attempt.trouble);
                 self.set(step, StepState::Unclear { since: at });
             }
@@ -198,6 +200,7 @@ impl Flow {
                 StepState::Ready | StepState::Barred { .. } => self.set(step, StepState::Waiting),
                 StepState::Retrying { .. } if self.steps[step.0].waits_for > 0 => {
                     self.steps[step.0].old_attempts = self.steps[step.0].attempts.len();
+                    self.steps[step.0].stale = false;
                     self.set(step, StepState::Waiting);
                 }
                 _ => {}

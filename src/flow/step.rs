@@ -82,6 +82,8 @@ pub struct Attempt {
     pub recovery: Option<Recovery>,
     /// How many requests have left or may have left.
     pub sends: u32,
+    /// After how many of them nobody knew what came of it. Those that certainly started nothing do not count.
+    pub unclear_sends: u32,
     /// When the last of them was recorded.
     pub last_sent_at: Timestamp,
     /// Whether one of them may have started a run although its answer did not say so.
@@ -249,6 +251,7 @@ impl Attempt {
             intended_at: at,
             recovery: None,
             sends: 1,
+            unclear_sends: 0,
             last_sent_at: at,
             was_unclear: false,
             refusal: None,

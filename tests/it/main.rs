@@ -25,6 +25,7 @@ mod pretend;
 mod readme;
 mod resolve;
 mod resume;
+mod resuming;
 mod retry;
 mod running_already;
 mod screen;

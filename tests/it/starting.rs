@@ -6,7 +6,7 @@ use synflow::flow::{Event, Outcome, RunId, RunStatus, StartOutcome, StepState, T
 use synflow::plan::{Retry, Step, StepIndex};
 use synflow::time::Delay;
 
-use crate::play::{Play, plan, refused, run_id, seen, step, tries, unclear};
+use crate::play::{Play, not_sent, plan, refused, run_id, seen, step, tries, unclear};
 
 const B: StepIndex = StepIndex(1);
 
@@ -90,6 +90,23 @@ fn after_five_sends_a_person_must_look() {
     assert_eq!(look_in_vain(&mut play), play.limits.start_grace, "the last look takes the whole grace");
     play.facts();
     assert_eq!(*play.state(1), StepState::Unknown);
+}
+
+#[test]
+fn requests_that_were_never_sent_do_not_count_among_the_five() {
+    let (mut play, _) = unclear_after(|sent| sent, Retry::default());
+    for number in 2..=SENDS_MAX {
+        look_in_vain(&mut play);
+        send_again(&mut play);
+        play.answer(1, not_sent(None));
+        play.now = play.decide().wake_at.unwrap();
+        send_again(&mut play);
+        if number < SENDS_MAX {
+            play.answer(1, unclear());
+        }
+    }
+    let sends = play.flow.run(B).last_attempt().unwrap().sends;
+    assert_eq!((play.state(1), sends), (&StepState::Starting, 2 * SENDS_MAX - 1));
 }
 
 #[test]
@@ -249,6 +266,22 @@ fn a_run_that_two_starts_may_have_made_needs_a_person() {
     }
     play.facts();
     assert_eq!([play.state(0), play.state(1)], [&StepState::Unknown, &StepState::Unknown]);
+}
+
+#[test]
+fn a_start_that_a_person_must_look_at_may_have_made_the_run_as_well() {
+    let twin = |id: &str| Step { pipeline: "pl_same".to_owned(), ..step(id, &[]) };
+    let mut play = Play::new(plan(2, vec![twin("a"), twin("b")]));
+    play.lose(0);
+    play.intend(1);
+    play.answer(1, unclear());
+    for _ in 0..40 {
+        play.watch.looked_up(B, false, play.now);
+        play.wait(play.limits.beat);
+    }
+    play.watch.searched(B, vec![seen(run_id(55), RunStatus::InProgress)], play.now);
+    play.facts();
+    assert_eq!(*play.state(1), StepState::Unknown, "the only run that fits may be the other step's");
 }
 
 #[test]

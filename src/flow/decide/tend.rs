@@ -59,7 +59,7 @@ fn pursue(
     let may_send = trust != Trust::Disproven
         && attempt.refusal.is_none()
         && attempt.other.is_none()
-        && attempt.sends < policy::SENDS_MAX
+        && attempt.unclear_sends < policy::SENDS_MAX
         && !step_run.cancel_asked;
     // Only a repeated request makes up for a short look: an end is not judged before the whole grace is over.
     let share = if may_send && trust == Trust::Proven { policy::PROVEN_GRACE_SHARE } else { 1.0 };
@@ -110,13 +110,20 @@ fn pursue(
     }
 }
 
-/// Says whether the start of another step may have made the run that a search for this one's finds.
+/// Says whether the start of another step may have made the run that a search for this one's finds; one that a person
+/// must look at may have as well.
 fn has_rival(flow: &Flow, step: StepIndex) -> bool {
     let (place, parameters) =
         (flow.step(step), flow.run(step).last_attempt().map(|attempt| &attempt.parameters));
-    flow.live().filter(|&other| other != step).any(|other| {
+    let others = flow.live().chain(flow.unknown()).filter(|&other| other != step);
+    others.into_iter().any(|other| {
         let (its_place, its_run) = (flow.step(other), flow.run(other));
-        its_run.is_uncertain()
+        let is_told = match its_run.state {
+            StepState::NotSent { .. } => !its_run.last_attempt().is_some_and(|attempt| attempt.was_unclear),
+            StepState::Unknown => false,
+            _ => !its_run.is_uncertain(),
+        };
+        !is_told
             && its_place.workspace == place.workspace
             && its_place.pipeline == place.pipeline
             && its_run.last_attempt().map(|attempt| &attempt.parameters) == parameters

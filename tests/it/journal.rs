@@ -15,8 +15,8 @@ use synflow::plan::StepId;
 use synflow::time::{Delay, Timestamp};
 use tempfile::TempDir;
 
+use crate::dice::Dice;
 use crate::play::{DAWN, header, run_id};
-use crate::pretend::Dice;
 
 /// A state folder that does not exist yet, in a folder of its own.
 pub(crate) fn place() -> (TempDir, std::path::PathBuf) {

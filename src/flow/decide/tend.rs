@@ -155,13 +155,14 @@ fn mind(
     let deadline = flow.step(step).timeout.map(|timeout| timeout_from + timeout).filter(|_| !is_cancelled);
     let mut must_look = watch.is_missing(step);
     match deadline {
+        // One fact at a time: it may end the attempt, and then nothing else can.
         _ if step_run.cancel_asked && !is_cancelled => {
-            decision.facts.push(asked_to_end(flow, step, attempt));
+            return decision.facts.push(asked_to_end(flow, step, attempt));
         }
         Some(deadline) if now < deadline => decision.wake(deadline),
         // One last look: a run that has ended by now has not timed out.
         Some(deadline) if !watch.was_there_at(step, deadline) => must_look = true,
-        Some(_) => decision.facts.push(timed_out(flow, step, attempt)),
+        Some(_) => return decision.facts.push(timed_out(flow, step, attempt)),
         None => {}
     }
     if is_cancelled && !attempt.cancel_accepted {

@@ -3,7 +3,7 @@
 use synflow::flow::decide::Effect;
 use synflow::flow::policy::{ACTIVITY_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
 use synflow::flow::watch::Chore;
-use synflow::flow::{ActivitySeen, Outcome, RunSeen, RunStatus, StepState, observe};
+use synflow::flow::{ActivitySeen, Event, Outcome, Recorded, RunSeen, RunStatus, StepState, observe};
 use synflow::plan::{Step, StepIndex};
 use synflow::time::{Delay, Timestamp};
 
@@ -281,4 +281,16 @@ fn a_run_that_a_list_holds_twice_ends_once() {
     assert_eq!(events.len(), 1, "{events:?}");
     play.record(events[0].clone());
     assert_eq!(*play.state(0), StepState::Settling);
+}
+
+#[test]
+fn a_run_of_others_goes_on_when_its_step_is_cancelled() {
+    let mut play = one();
+    let (step, run) = (play.id(0), run_id(99));
+    play.record(Event::RunAttached { step, attempt: 1, run, parameters: serde_json::Map::new() });
+    play.record(Event::CancelRequested);
+    play.facts();
+    assert_eq!(*play.state(0), StepState::Ended { outcome: Outcome::Cancelled });
+    let cancels = |recorded: &Recorded| matches!(recorded.event, Event::CancelIntended { .. });
+    assert!(!play.events.iter().any(cancels), "it is not ours to cancel");
 }

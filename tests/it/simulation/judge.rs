@@ -156,7 +156,10 @@ impl Judge {
         for told in &mut self.told {
             told.is_cancelled = false;
             told.is_stale = false;
-            told.is_slack |= told.is_retrying;
+            if told.is_retrying {
+                told.is_slack = true;
+                told.redone += 1;
+            }
         }
         for step in redo {
             let told = &mut self.told[step.0];
@@ -550,7 +553,9 @@ impl World {
             (Some(last), outcome) => assert_eq!(last, outcome, "`{id}`"),
             (None, outcome) => panic!("`{id}` ended {outcome} and never began: {reason}"),
         }
-        self.judge_no_retry(step, outcome);
+        if !reason.contains("runs already") {
+            self.judge_no_retry(step, outcome);
+        }
         let told = &mut self.judge.told[step];
         told.is_under_way = false;
         told.is_retrying = false;

@@ -33,7 +33,7 @@ pub const SENDS_MAX: u32 = 5;
 pub const PROVEN_GRACE_SHARE: f64 = 0.25;
 
 /// How many looks at least, if as many beats fit, must have missed a run before it counts as not there.
-pub const ABSENT_LOOKS: u64 = 12;
+pub const ABSENT_LOOKS: u64 = 24;
 
 /// How often the activities of an ended run are asked for before its own status must do.
 pub const ACTIVITY_READS_MAX: u32 = 5;

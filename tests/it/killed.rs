@@ -3,10 +3,6 @@
 //! To stop a process at one exact record, the test puts a trigger into its journal that computes for ever when the next
 //! event is inserted: the process hangs in that write, its last answers heard and not recorded, and is killed there.
 
-// Breaking the code once each made these fail: an intent recorded after its request was begun; a resume that takes a
-// step which was being started for one that was not (`Flow::make_uncertain` left out); a resume that starts what is
-// live again; `Attempt::run` chosen anew for a request sent again.
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -69,6 +69,23 @@ fn a_second_signal_leaves_at_once_with_the_resume_command() {
     assert!(known["one"].contains(&run), "the journal knows the run that may exist: {known:?}");
 }
 
+/// `nohup` and a script's `&` have a process ignore signals, so that it outlives its terminal.
+#[test]
+fn a_signal_that_it_was_started_to_ignore_does_not_end_it() {
+    let stage = Stage::new("defaults: { duration: 2s }\n", STEPS);
+    let plain = stage.command("apply PLAN");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let command = command.current_dir(crate::space::root()).stderr(std::process::Stdio::piped());
+    let apply = command.spawn().unwrap();
+    wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
+    signal(&apply, "HUP");
+    let said = Said::from(apply.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), 2, "it went on to the end");
+}
+
 /// `synflow apply` at a terminal, with a person who types.
 struct Session {
     child: Box<dyn portable_pty::Child + Send + Sync>,

@@ -17,7 +17,7 @@ use crate::time::Delay;
 const NAMED_MAX: usize = 10;
 
 /// Ends a flow whose last step had ended when its process was killed. Says whether it was such a one.
-pub(super) fn end_if_settled(journal: &mut Journal, flow: &Flow) -> Result<bool, Failure> {
+fn end_if_settled(journal: &mut Journal, flow: &Flow) -> Result<bool, Failure> {
     if !flow.is_settled() {
         return Ok(false);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::space::Said;
-use crate::witness::{Stage, outcomes, ran, wait_until};
+use crate::witness::{Stage, outcomes, ran, signal, wait_until};
 
 const SLOW: &str = "defaults: { duration: 60s, canceling: 700ms }\n";
 const STEPS: &str = "steps:\n  a: {}\n  b: {}\n  c: { depends_on: [a] }\n";
@@ -31,6 +31,31 @@ fn beside_a_live_owner_it_asks_and_waits() {
     let again = stage.run(&format!("cancel {}", stage.flow()));
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(again.stderr.contains("has ended"), "{}", again.stderr);
+}
+
+/// A resume takes back what was asked of the owner before it. Whoever still waits must not take that for an answer.
+#[cfg(unix)]
+#[test]
+fn a_request_that_was_taken_back_is_made_again() {
+    let stage = Stage::new(SLOW, STEPS);
+    let owner = stage.begin("apply PLAN");
+    wait_until("both runs are accepted", || ran(&stage.emulator).len() == 2);
+    let flow = synflow::flow::FlowId(stage.flow());
+    signal(&owner, "STOP");
+    let cancel = stage.begin("cancel");
+    let asked = || {
+        let mut journal = synflow::journal::Journal::open(&stage.space.state_dir()).unwrap();
+        journal.asked(&flow).unwrap().first().map(|(request, _)| *request)
+    };
+    wait_until("it has asked", || asked().is_some());
+    let first = asked().unwrap();
+    synflow::journal::Journal::open(&stage.space.state_dir()).unwrap().dismiss(first).unwrap();
+    wait_until("it asks again", || asked().is_some_and(|request| request > first));
+    signal(&owner, "CONT");
+    let said = Said::from(cancel.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(statuses(&stage), ["Cancelled", "Cancelled"]);
+    assert_eq!(owner.wait_with_output().unwrap().status.code(), Some(7));
 }
 
 #[test]

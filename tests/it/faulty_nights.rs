@@ -50,7 +50,7 @@ pipelines:
 ";
 
 /// Each strikes one request in fifty; together they are a fifth.
-const FAULTS: [&str; 10] = [
+pub(crate) const FAULTS: [&str; 10] = [
     "kind: status, status: 429",
     "kind: status, status: 429, retry_after: { ms: 30ms }",
     "kind: status, status: 500",

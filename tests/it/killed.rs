@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
+use crate::faulty_nights::FAULTS;
 use crate::space::Said;
 use crate::witness::{Stage, outcomes, runs_of_steps, wait_until};
 
@@ -30,20 +31,6 @@ pipelines:
   rates: { runs: [{ outcome: failed }, { outcome: succeeded }] }
   audit: { outcome: failed }
 ";
-
-/// Each strikes one request in fifty; together they are a fifth.
-const FAULTS: [&str; 10] = [
-    "kind: status, status: 429",
-    "kind: status, status: 429, retry_after: { ms: 30ms }",
-    "kind: status, status: 500",
-    "kind: status, status: 503, accepted: true",
-    "kind: status, status: 504, body: empty, accepted: true",
-    "kind: html",
-    "kind: cut",
-    "kind: cut, accepted: true",
-    "kind: cut_in_body",
-    "kind: truncate",
-];
 
 /// What a flow comes to when nothing disturbs it.
 const WANTED: [(&str, &str); 6] = [

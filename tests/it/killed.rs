@@ -13,7 +13,6 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::faulty_nights::FAULTS;
-use crate::space::Said;
 use crate::witness::{Stage, outcomes, runs_of_steps, wait_until};
 
 /// A failure with its handler, a retry, and a join; one pipeline for each step.
@@ -127,10 +126,11 @@ fn wanted() -> BTreeMap<String, String> {
     WANTED.iter().map(|(id, outcome)| ((*id).to_owned(), (*outcome).to_owned())).collect()
 }
 
-fn kill(mut process: Child) -> String {
+/// Returns how the process ended where it came to its end before the kill.
+fn kill(mut process: Child) -> Option<i32> {
     // It may have come to its end just before.
     drop(process.kill());
-    Said::from(process.wait_with_output().unwrap()).stderr
+    process.wait().unwrap().code()
 }
 
 /// Goes on until the flow settles; returns how it ended.
@@ -225,27 +225,33 @@ fn an_undisturbed_flow_has_no_more_records() {
 /// Kills at random moments while every fifth request goes wrong.
 #[test]
 fn killed_at_random_beside_faults_it_is_finished_and_nothing_is_started_twice() {
-    const NIGHTS: u64 = 12;
+    const NIGHTS: usize = 12;
     // Without a failure by plan: every resume would redo it.
     let steps = STEPS.replace("{ audit: [failed] }", "audit");
     let pipelines = PIPELINES.replace("  audit: { outcome: failed }\n", "");
     let wanted: BTreeMap<String, String> =
         wanted().into_keys().map(|id| (id, "succeeded".to_owned())).collect();
     let mut kills = 0;
-    for seed in 0..NIGHTS {
+    for seed in 0..NIGHTS as u64 {
         let stage = Stage::new(&faulty(&pipelines, seed), &steps);
+        let mut code = None;
         for kill_after in [60, 150, 90, 240, 40].map(|ms: u64| ms + 17 * seed) {
             // Begins, or goes on with what is there.
             let process = stage.begin("apply PLAN --resume");
             std::thread::sleep(Duration::from_millis(kill_after));
-            kill(process);
-            kills += 1;
+            code = kill(process);
+            // On a quick machine all may be done before the last kill; the next command would begin another flow.
+            if code == Some(0) {
+                break;
+            }
+            kills += usize::from(code.is_none());
         }
-        let code = finish(&stage);
-        assert_eq!(code, 0, "seed {seed}");
+        if code != Some(0) {
+            assert_eq!(finish(&stage), 0, "seed {seed}");
+        }
         stage.check_night(&wanted, ACCEPTED + 1);
     }
-    assert_eq!(kills, NIGHTS * 5);
+    assert!(kills >= NIGHTS * 2, "only {kills} kills");
 }
 
 /// A thousand steps in layers; every tenth fails at first.
@@ -292,7 +298,8 @@ fn a_thousand_steps_come_to_the_same_whatever_disturbs_them() {
         let mut process = stage.begin("apply PLAN --resume");
         wait_until("there are as many records", || {
             // It gives up where the first questions to the workspace met three faults in a row.
-            if process.try_wait().unwrap().is_some() {
+            if let Some(ended) = process.try_wait().unwrap() {
+                assert_ne!(ended.code(), Some(0), "done before the last kill");
                 process = stage.begin("apply PLAN --resume");
             }
             stage.recorded() >= kill_at

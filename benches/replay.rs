@@ -9,7 +9,7 @@ use serde_json::Map;
 use synflow::flow::{Event, Flow, FlowHeader, FlowId, Outcome, Recorded, RunId, RunStatus};
 use synflow::graph::PlanGraph;
 use synflow::journal::Journal;
-use synflow::plan::{Cloud, Place, Plan, Retry, Step, StepId, Workspace};
+use synflow::plan::{Cloud, Plan, Step, StepId, Workspace};
 use synflow::time::Timestamp;
 
 const EVENTS: usize = 100_000;
@@ -23,21 +23,7 @@ fn main() {
 
 /// As many steps as it takes, none waiting for another.
 fn plan() -> Plan {
-    let step = |number: usize| Step {
-        id: id(number),
-        place: Place::default(),
-        description: None,
-        pipeline: format!("pl_{number}"),
-        workspace: 0,
-        parameters: Vec::new(),
-        depends_on: Vec::new(),
-        timeout: None,
-        retry: Retry::default(),
-        allow_failure: false,
-        tags: Vec::new(),
-        if_running: synflow::plan::IfRunning::Start,
-        on_timeout: synflow::plan::OnTimeout::Cancel,
-    };
+    let step = |number: usize| Step { id: id(number), pipeline: format!("pl_{number}"), ..Step::default() };
     let workspace = Workspace {
         key: "main".to_owned(),
         name: "contoso-dw".to_owned(),
@@ -53,6 +39,8 @@ fn plan() -> Plan {
         env: BTreeMap::new(),
         run_key: String::new(),
         max_parallel: EVENTS,
+        pools: Vec::new(),
+        max_failures: None,
         steps,
     }
 }

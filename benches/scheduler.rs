@@ -11,7 +11,7 @@ use synflow::flow::policy::Limits;
 use synflow::flow::watch::Watch;
 use synflow::flow::{Event, Flow, FlowHeader, FlowId, Recorded, RunId, RunSeen, RunStatus, observe};
 use synflow::graph::PlanGraph;
-use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
+use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Step, StepId, StepIndex, Workspace};
 use synflow::time::{Delay, Timestamp};
 
 const STEPS: usize = 10_000;
@@ -32,18 +32,9 @@ fn layered() -> Plan {
         });
         Step {
             id: StepId::new(&format!("s{number}")),
-            place: Place::default(),
-            description: None,
             pipeline: format!("pl_{number}"),
-            workspace: 0,
-            parameters: Vec::new(),
             depends_on: upstreams.collect(),
-            timeout: None,
-            retry: Retry::default(),
-            allow_failure: false,
-            tags: Vec::new(),
-            if_running: synflow::plan::IfRunning::Start,
-            on_timeout: synflow::plan::OnTimeout::Cancel,
+            ..Step::default()
         }
     };
     let workspace = Workspace {
@@ -60,6 +51,8 @@ fn layered() -> Plan {
         env: BTreeMap::new(),
         run_key: String::new(),
         max_parallel: LAYER,
+        pools: Vec::new(),
+        max_failures: None,
         steps: (0..STEPS).map(step).collect(),
     }
 }

@@ -158,7 +158,7 @@ pub(super) async fn preflight_of(
 ) -> Result<(), Failure> {
     let needed = plan.workspaces.iter().enumerate().filter(|(position, _)| is_needed(*position));
     for (position, workspace) in needed {
-        let Some(step) = plan.steps.iter().find(|step| step.workspace == position) else { continue };
+        let Some((_, step)) = plan.runs().find(|(_, step)| step.workspace == position) else { continue };
         let client = connections.client(workspace, ASKING)?;
         client.pipeline(&step.pipeline).await.map_err(|failure| refused(workspace, &failure))?;
     }

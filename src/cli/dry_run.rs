@@ -19,13 +19,13 @@ pub(super) fn show(loaded: &LoadedPlan, max_parallel: usize) -> Result<(), Failu
 fn text(loaded: &LoadedPlan, max_parallel: usize) -> String {
     let (plan, graph) = (&loaded.plan, &loaded.graph);
     let mut waves: BTreeMap<usize, Vec<StepIndex>> = BTreeMap::new();
-    for step in (0..plan.steps.len()).map(StepIndex) {
+    for (step, _) in plan.runs() {
         waves.entry(graph.wave(step)).or_default().push(step);
     }
     let mut out = format!(
         "plan `{}`: {} in {}, at most {} at once\n",
         plan.name,
-        counted(plan.steps.len(), "step"),
+        counted(plan.runs().count(), "step"),
         counted(waves.len(), "wave"),
         max_parallel
     );
@@ -47,7 +47,10 @@ fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
     let step = &plan.steps[step.0];
     let workspace = &plan.workspaces[step.workspace];
     line(out, &format!("  {}: pipeline `{}` in `{}`", step.id, step.pipeline, workspace.name));
-    if !step.depends_on.is_empty() {
+    if step.is_final {
+        let words: Vec<&str> = step.depends_on.iter().flat_map(|edge| condition_words(&edge.rule)).collect();
+        line(out, &format!("    finally: {}", words.join(", ")));
+    } else if !step.depends_on.is_empty() {
         let edges: Vec<String> = step.depends_on.iter().map(|edge| edge_text(plan, edge)).collect();
         line(out, &format!("    after {}", edges.join(", ")));
     }
@@ -70,6 +73,15 @@ fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
     if step.retry.max_attempts > 1 {
         line(out, &format!("    up to {} attempts", step.retry.max_attempts));
     }
+    for &(pool, weight) in &step.pools {
+        line(
+            out,
+            &format!("    takes {weight} of {} of pool `{}`", plan.pools[pool].size, plan.pools[pool].name),
+        );
+    }
+    if let Some(reason) = &step.spared {
+        line(out, &format!("    does not run: {reason}"));
+    }
     if step.allow_failure {
         line(out, "    may fail");
     }
@@ -79,10 +91,14 @@ fn edge_text(plan: &Plan, edge: &Edge) -> String {
     let upstream = &plan.steps[edge.upstream.0].id;
     match &edge.rule {
         EdgeRule::Bare => upstream.to_string(),
-        EdgeRule::AnyOf(conditions) => {
-            let words: Vec<&str> = conditions.iter().map(|condition| condition.word()).collect();
-            format!("{upstream} [{}]", words.join(", "))
-        }
+        EdgeRule::AnyOf(_) => format!("{upstream} [{}]", condition_words(&edge.rule).join(", ")),
+    }
+}
+
+fn condition_words(rule: &EdgeRule) -> Vec<&'static str> {
+    match rule {
+        EdgeRule::Bare => Vec::new(),
+        EdgeRule::AnyOf(conditions) => conditions.iter().map(|condition| condition.word()).collect(),
     }
 }
 

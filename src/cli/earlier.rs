@@ -104,7 +104,7 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
     for (workspace, client) in clients.iter().enumerate() {
         let mut wanted: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         let is_blind = |step: &&Step| step.workspace == workspace && step.if_running == IfRunning::Start;
-        for step in plan.steps.iter().filter(is_blind) {
+        for step in plan.runs().map(|(_, step)| step).filter(is_blind) {
             let values = step
                 .parameters
                 .iter()

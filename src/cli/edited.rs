@@ -59,19 +59,20 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
         let (was, is) = (before.header().max_parallel, after.header().max_parallel);
         lines.push(format!("~ max_parallel: {was} becomes {is}"));
     }
-    for step in old.steps.iter().filter(|step| after.index(&step.id).is_none()) {
+    let run_in = |flow: &Flow, step: &Step| flow.index(&step.id).filter(|&at| flow.step(at).kind.is_run());
+    for (_, step) in old.runs().filter(|(_, step)| run_in(after, step).is_none()) {
         lines.push(format!("- {}", one_line(step.id.as_str())));
     }
-    for (position, step) in new.steps.iter().enumerate() {
+    for (position, step) in new.runs() {
         let id = one_line(step.id.as_str());
-        let Some(index) = before.index(&step.id) else {
+        let Some(index) = run_in(before, step) else {
             lines.push(format!("+ {id}"));
             continue;
         };
         let (was, run) = (before.step(index), before.run(index));
         let sent = run.last_attempt().map(|attempt| attempt.parameters.clone());
         let sent = sent.or_else(|| resolved(before, index));
-        let different = differing(sent.as_ref(), resolved(after, StepIndex(position)).as_ref());
+        let different = differing(sent.as_ref(), resolved(after, position).as_ref());
         let place = |plan: &Plan, step: &Step| plan.workspaces[step.workspace].endpoint.clone();
         let is_other =
             !different.is_empty() || was.pipeline != step.pipeline || place(old, was) != place(new, step);
@@ -146,6 +147,8 @@ fn changes(old: &Plan, was: &Step, new: &Plan, step: &Step) -> Vec<String> {
         ("allow_failure", was.allow_failure != step.allow_failure),
         ("on_timeout", was.on_timeout != step.on_timeout),
         ("if_running", was.if_running != step.if_running),
+        ("priority", was.priority != step.priority),
+        ("strict", was.strict != step.strict),
     ];
     changes.extend(keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("`{key}`")));
     changes

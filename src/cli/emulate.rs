@@ -121,7 +121,7 @@ impl Emulated {
         let models = plan.workspaces.iter().map(|workspace| furnishing.model(&workspace.key));
         let models: Vec<Model> = models.collect::<Result<_, _>>()?;
         let mut idle = models.first().map(Model::idle_names).unwrap_or_default();
-        let unused = |name: &&String| plan.steps.iter().all(|step| step.pipeline != **name);
+        let unused = |name: &&String| plan.runs().all(|(_, step)| step.pipeline != **name);
         if furnishing.definitions.is_empty() {
             let names = furnishing.script.pipelines.keys().filter(unused);
             idle.extend(names.map(|name| format!("no step runs the pipeline `{name}` of the script")));

@@ -12,7 +12,7 @@ pub(super) fn run(args: &Validate, settings: &Settings) -> Result<(), Failure> {
         match load::plan(path, &args.inputs.inputs, false, settings, &mut anstream::stderr()) {
             Ok(loaded) => {
                 let plan = &loaded.plan;
-                put(&format!("{}: ok, {}\n", path.display(), counted(plan.steps.len(), "step")))?;
+                put(&format!("{}: ok, {}\n", path.display(), counted(plan.runs().count(), "step")))?;
             }
             Err(failure) => {
                 drop(failure.print(&mut anstream::stderr()));

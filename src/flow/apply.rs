@@ -1,8 +1,8 @@
 //! How an event changes a flow: the only place where a step changes state, live and in replay alike.
 
+use crate::flow::Flow;
 use crate::flow::event::{Event, Outcome, Recorded, Resolution, Trust};
 use crate::flow::step::{Attempt, Origin, StepState};
-use crate::flow::{Flow, edge};
 use crate::plan::{OnTimeout, StepIndex};
 use crate::time::Timestamp;
 
@@ -59,7 +59,8 @@ impl Flow {
             Event::GivenUp => self.given_up = true,
             Event::CancelRequested => {
                 self.cancelling = true;
-                for step in (0..self.steps.len()).map(StepIndex) {
+                let runs: Vec<StepIndex> = self.plan.runs().map(|(step, _)| step).collect();
+                for step in runs {
                     self.ask_for_end(step, "the flow was cancelled", recorded.at);
                 }
             }
@@ -89,7 +90,10 @@ impl Flow {
             if matches!(self.steps[step.0].state, StepState::Ended { .. }) {
                 return Err("the step has ended".to_owned());
             }
-            self.ask_for_end(step, "it was cancelled", recorded.at);
+            let parts: Vec<StepIndex> = self.parts(step).collect();
+            for part in parts {
+                self.ask_for_end(part, "it was cancelled", recorded.at);
+            }
             return Ok(());
         }
         let next = self.next_state(step, recorded)?;
@@ -99,10 +103,14 @@ impl Flow {
             matches!(recorded.event, Event::Resolved { resolution: Resolution::GiveUp, .. });
         match (&next, &recorded.event) {
             (StepState::Ended { .. }, _) if self.steps[step.0].stale => self.begin_anew(step),
-            (StepState::Ended { .. }, Event::StepEnded { reason, .. }) => {
+            (StepState::Ended { outcome }, Event::StepEnded { reason, .. }) => {
+                let is_failure = self.is_failure(step, *outcome);
                 self.steps[step.0].reason.clone_from(reason);
                 self.steps[step.0].ended_at = Some(recorded.at);
                 self.set(step, next);
+                if is_failure {
+                    self.count_failure();
+                }
                 self.release_downstreams(step);
                 self.release_held(step);
             }
@@ -342,28 +350,5 @@ impl Flow {
             let verdict = self.judge(step);
             self.set(step, verdict);
         }
-    }
-
-    /// Returns whether a step may start, now that all its upstreams have ended (design 9.1).
-    pub(super) fn judge(&self, step: StepIndex) -> StepState {
-        let mut unmet = Vec::new();
-        let mut reasons = Vec::new();
-        for edge in &self.step(step).depends_on {
-            let (upstream, run) = (self.step(edge.upstream), self.run(edge.upstream));
-            let outcome = run.outcome().expect("every upstream has ended");
-            // Nobody knows how a run will end that was left running: nothing follows from it (design 3, rule 7).
-            if run.is_left_running() {
-                unmet.push(outcome);
-                reasons.push(format!("the run of `{}` was left running", upstream.id));
-            } else if !edge::is_met(&edge.rule, outcome, upstream.allow_failure) {
-                unmet.push(outcome);
-                reasons.push(format!("`{}` ended {}", upstream.id, outcome.word()));
-            }
-        }
-        if unmet.is_empty() {
-            return StepState::Ready;
-        }
-        reasons.dedup();
-        StepState::Barred { outcome: edge::barred_as(unmet), reason: reasons.join(", ") }
     }
 }

@@ -32,6 +32,25 @@ pub fn barred_as(unmet: impl IntoIterator<Item = Outcome>) -> Outcome {
     if unmet.into_iter().all(spared) { Outcome::NotNeeded } else { Outcome::Blocked }
 }
 
+/// Returns how a group ends whose iterations ended in these ways; there is at least one.
+pub fn of_group(iterations: &[Outcome]) -> Outcome {
+    let all = |wanted: &[Outcome]| iterations.iter().all(|outcome| wanted.contains(outcome));
+    let any = |outcome: Outcome| iterations.contains(&outcome);
+    if all(&[Outcome::Blocked]) {
+        Outcome::Blocked
+    } else if all(&[Outcome::NotNeeded]) {
+        Outcome::NotNeeded
+    } else if any(Outcome::Blocked) || iterations.iter().any(|&outcome| kind(outcome) == Kind::Badly) {
+        Outcome::Failed
+    } else if all(&[Outcome::Skipped, Outcome::NotNeeded]) {
+        Outcome::Skipped
+    } else if any(Outcome::Warned) {
+        Outcome::Warned
+    } else {
+        Outcome::Succeeded
+    }
+}
+
 /// The rows of the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -62,7 +81,7 @@ fn holds(condition: Condition, outcome: Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{barred_as, is_met};
+    use super::{barred_as, is_met, of_group};
     use crate::flow::Outcome::{
         self, Blocked, Cancelled, Failed, NotNeeded, Skipped, Succeeded, TimedOut, Warned,
     };
@@ -102,6 +121,24 @@ mod tests {
         assert!(is_met(&rule, Failed, false));
         assert!(is_met(&rule, Blocked, false));
         assert!(!is_met(&rule, Succeeded, false));
+    }
+
+    #[test]
+    fn a_group_ends_as_its_iterations_say() {
+        let check = |iterations: &[Outcome], want: Outcome| {
+            assert_eq!(of_group(iterations), want, "{iterations:?}");
+        };
+        check(&[Blocked, Blocked], Blocked);
+        check(&[NotNeeded, NotNeeded], NotNeeded);
+        check(&[Succeeded, Blocked], Failed);
+        check(&[NotNeeded, Blocked], Failed);
+        check(&[Succeeded, TimedOut], Failed);
+        check(&[Cancelled, Skipped], Failed);
+        check(&[Skipped, NotNeeded], Skipped);
+        check(&[Skipped, Skipped], Skipped);
+        check(&[Skipped, Succeeded], Succeeded);
+        check(&[NotNeeded, Warned, Succeeded], Warned);
+        check(&[Succeeded, Succeeded], Succeeded);
     }
 
     #[test]

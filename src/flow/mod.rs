@@ -8,11 +8,13 @@ mod apply;
 pub mod decide;
 pub mod edge;
 pub mod event;
+mod judge;
 pub mod observe;
 mod phases;
 pub mod policy;
 mod result;
 pub mod resume;
+mod room;
 mod step;
 pub mod watch;
 
@@ -27,6 +29,7 @@ use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, Workspace};
 use crate::time::Timestamp;
 
 use self::phases::Phases;
+use self::room::Room;
 
 pub use apply::IllegalEvent;
 pub use event::{
@@ -104,6 +107,8 @@ pub struct Flow {
     ids: BTreeMap<StepId, StepIndex>,
     steps: Vec<StepRun>,
     phases: Phases,
+    /// How many steps have ended badly that were not allowed to.
+    failures: usize,
     /// The steps that are `Running`, by their runs.
     runs: BTreeMap<RunId, StepIndex>,
     /// Every run that an attempt has, had or asked for, with its step, which an edited plan may have dropped.
@@ -138,6 +143,7 @@ impl Flow {
             graph,
             steps,
             phases: Phases::default(),
+            failures: 0,
             runs: BTreeMap::new(),
             claimed: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -189,10 +195,11 @@ impl Flow {
         &self.steps[step.0]
     }
 
-    /// Returns every step with where it is, in file order.
+    /// Returns every step that runs a pipeline with where it is, in file order.
     pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step, &StepRun)> {
         let pairs = self.plan.steps.iter().zip(&self.steps).enumerate();
-        pairs.map(|(index, (step, run))| (StepIndex(index), step, run))
+        let pairs = pairs.map(|(index, (step, run))| (StepIndex(index), step, run));
+        pairs.filter(|(_, step, _)| step.kind.is_run())
     }
 
     /// Returns the position of the step with this id.
@@ -295,10 +302,12 @@ impl Flow {
     /// Says whether only steps are left that a person must look at, and what waits for them.
     pub fn waits_for_a_person(&self) -> bool {
         let phases = &self.phases;
-        let stuck = phases.live.is_empty() && phases.concluding.is_empty();
-        let none_may_start =
-            (phases.ready.is_empty() && phases.retrying.is_empty()) || self.places_left() == 0;
-        !phases.unknown.is_empty() && stuck && none_may_start
+        if phases.unknown.is_empty() || !phases.live.is_empty() || !phases.concluding.is_empty() {
+            return false;
+        }
+        let mut room = Room::beside(self);
+        let mut open = self.phases.ready.iter().map(|(_, step)| step).chain(&self.phases.retrying);
+        room.is_full() || !open.any(|&step| room.admits(self, step))
     }
 
     /// Lets nothing new start in this process, whatever has a place now.
@@ -315,7 +324,7 @@ impl Flow {
     pub fn scope(&self, step: StepIndex) -> Scope {
         let named = self.step(step).parameters.iter().flat_map(|(_, template)| template.steps());
         let facts = named.filter_map(|id| {
-            let run = self.run(self.index(id)?);
+            let run = self.run(self.index(self.step(step).pairs.get(id).unwrap_or(id))?);
             Some((
                 id.clone(),
                 StepFacts {
@@ -350,7 +359,9 @@ impl Flow {
             assert_eq!(step.waits_for, upstreams + held, "what step {index:?} waits for");
             let is_free = match &step.state {
                 StepState::Waiting => Some(false),
-                StepState::Barred { outcome, .. } => (*outcome != Outcome::Cancelled).then_some(true),
+                StepState::Barred { outcome, .. } => {
+                    (*outcome != Outcome::Cancelled && !self.is_halted()).then_some(true)
+                }
                 StepState::Ready | StepState::Retrying { .. } => Some(true),
                 _ => None,
             };
@@ -361,6 +372,10 @@ impl Flow {
                 step.state
             );
         }
+        let failures = (0..self.steps.len()).map(StepIndex).filter(|&step| {
+            matches!(self.run(step).state, StepState::Ended { outcome } if self.is_failure(step, outcome))
+        });
+        assert_eq!(self.failures, failures.count(), "failures");
         assert_eq!(self.phases, phases);
         assert_eq!(self.runs, runs);
     }

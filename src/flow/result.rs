@@ -1,6 +1,7 @@
 //! How a flow stands and how it ended, counted from its steps.
 
 use crate::flow::{Flow, Outcome, StepState};
+use crate::plan::Step;
 
 /// How many steps are where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl FlowOutcome {
 impl Flow {
     /// Counts the steps.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { total: self.plan().steps.len(), ..Counts::default() };
+        let mut counts = Counts { total: self.plan().runs().count(), ..Counts::default() };
         for (_, _, run) in self.steps() {
             let place = match &run.state {
                 StepState::Ended { outcome } => match outcome {
@@ -90,10 +91,16 @@ impl Flow {
     /// Returns how the flow has ended, judged by the steps that have: the first of unknown, cancelled by a person, failed,
     /// timed out and cancelled by others that any of them did. Allowed failures do not count, an unknown step always does.
     pub fn outcome(&self) -> FlowOutcome {
+        self.outcome_of(|_| true)
+    }
+
+    /// Returns the same of some steps alone.
+    pub(super) fn outcome_of(&self, counts: impl Fn(&Step) -> bool) -> FlowOutcome {
+        let steps = || self.steps().filter(|(_, step, _)| counts(step));
         let ended = |wanted: Outcome| {
-            self.steps().any(|(_, step, run)| run.outcome() == Some(wanted) && !step.allow_failure)
+            steps().any(|(_, step, run)| run.outcome() == Some(wanted) && !step.allow_failure)
         };
-        if self.steps().any(|(_, _, run)| run.state == StepState::Unknown) {
+        if steps().any(|(_, _, run)| run.state == StepState::Unknown) {
             FlowOutcome::Unknown
         } else if self.is_cancelling() && ended(Outcome::Cancelled) {
             FlowOutcome::Cancelled

@@ -21,10 +21,8 @@ use crate::time::Timestamp;
 /// these had blocked or spared, and steps that ran only because one of these failed. Other successes are kept, even
 /// below a step that begins anew.
 pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
-    let mut order: Vec<StepIndex> = flow.steps().map(|(step, _, _)| step).collect();
-    order.sort_by_key(|&step| flow.graph().wave(step));
     let mut anew = BTreeSet::new();
-    for step in order {
+    for &step in flow.graph().order() {
         let (outcome, is_over) = match &flow.run(step).state {
             StepState::Ended { outcome } => (*outcome, true),
             // What a person has given up has failed, and nothing has followed from that so far.
@@ -32,13 +30,18 @@ pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
             StepState::AttemptOver { outcome, .. } => (*outcome, false),
             _ => continue,
         };
+        let reopened = |upstream| anew.contains(&upstream) || !flow.run(upstream).is_over();
         let begins = match outcome {
+            // A group ends as its iterations do.
+            _ if !flow.step(step).kind.is_run() => flow.graph().upstreams(step).any(reopened),
+            // What runs last comes after all that is done again.
+            _ if is_over && flow.step(step).is_final && flow.graph().upstreams(step).any(reopened) => true,
             Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => true,
             _ if is_over && also.contains(&step) => true,
             Outcome::Blocked | Outcome::NotNeeded => {
-                let reopened = |upstream| anew.contains(&upstream) || !flow.run(upstream).is_over();
-                // Its edges were met: it was left out because its pipeline ran already, which may be over.
-                flow.graph().upstreams(step).any(reopened) || flow.judge(step) == StepState::Ready
+                // Its edges were met: it was left out because its pipeline ran already, which may be over, or because the
+                // flow was stopped by failures.
+                flow.graph().upstreams(step).any(reopened) || flow.judge_edges(step) == StepState::Ready
             }
             _ if is_over => flow
                 .step(step)
@@ -110,6 +113,7 @@ impl Flow {
         for step in anew {
             self.reset(step, at);
         }
+        self.recount_failures();
         self.make_uncertain(at);
         self.settle_order();
         Ok(())
@@ -248,15 +252,18 @@ impl Flow {
             .map(|workspace| workspace.endpoint.clone())
             .zip(self.trust.clone())
             .collect();
-        let mut old: BTreeMap<StepId, StepRun> =
-            self.plan.steps.iter().map(|step| step.id.clone()).zip(std::mem::take(&mut self.steps)).collect();
+        let kinds = self.plan.steps.iter().map(|step| (step.id.clone(), step.kind.is_run()));
+        let mut old: BTreeMap<(StepId, bool), StepRun> = kinds.zip(std::mem::take(&mut self.steps)).collect();
         self.trust = plan
             .workspaces
             .iter()
             .map(|workspace| known.get(&workspace.endpoint).copied().unwrap_or_default())
             .collect();
-        let runs: Vec<StepRun> =
-            plan.steps.iter().map(|step| old.remove(&step.id).unwrap_or_else(StepRun::new)).collect();
+        let runs: Vec<StepRun> = plan
+            .steps
+            .iter()
+            .map(|step| old.remove(&(step.id.clone(), step.kind.is_run())).unwrap_or_else(StepRun::new))
+            .collect();
         self.header.plan_file.clone_from(plan_file);
         self.header.plan_text.clone_from(plan_text);
         self.header.plan_sha256.clone_from(plan_sha256);
@@ -269,6 +276,7 @@ impl Flow {
         self.exit_code = None;
         self.ended_at = None;
         self.index_afresh(runs);
+        self.recount_failures();
         let retrying: Vec<StepIndex> = self.phases.retrying.iter().copied().collect();
         for step in retrying {
             // What the attempts before sent is the old plan's.

@@ -5,13 +5,14 @@
 
 mod select;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::Direction;
 use petgraph::algo::{kosaraju_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::plan::{Code, Diagnostic, Place, Plan, StepIndex};
+use crate::plan::{Code, Diagnostic, Place, Plan, StepId, StepIndex, StepKind};
 
 pub use select::{Unselectable, select};
 
@@ -23,6 +24,8 @@ const CYCLE_SHOWN_MAX: usize = 10;
 pub struct PlanGraph {
     /// Node `i` is step `i`; an arrow leads from an upstream to what waits for it.
     arrows: DiGraph<(), ()>,
+    /// Every step after all its upstreams.
+    order: Vec<StepIndex>,
     waves: Vec<usize>,
     paths: Vec<usize>,
     ranks: Vec<usize>,
@@ -39,10 +42,20 @@ impl PlanGraph {
     /// reads a step which is not upstream, in the order of the text.
     pub fn link(plan: &Plan) -> Result<Self, Vec<Diagnostic>> {
         let edges = plan.steps.iter().enumerate().flat_map(|(downstream, step)| {
-            step.depends_on.iter().map(move |edge| (edge.upstream, StepIndex(downstream)))
+            let arrow = move |upstream: StepIndex| (upstream, StepIndex(downstream));
+            let members = match &step.kind {
+                StepKind::Group { members, .. } => members.clone(),
+                StepKind::Run | StepKind::Barrier => 0..0,
+            };
+            let edges = step.depends_on.iter().map(move |edge| arrow(edge.upstream));
+            edges.chain(members.map(move |member| arrow(StepIndex(member))))
         });
-        let graph = Self::from_edges(plan.steps.len(), edges)
-            .map_err(|cycles| cycles.iter().map(|cycle| cycle_diagnostic(plan, cycle)).collect::<Vec<_>>())?;
+        let mut graph =
+            Self::build(plan.steps.len(), edges, |step| usize::from(plan.steps[step].kind.is_run()))
+                .map_err(|cycles| {
+                    cycles.iter().map(|cycle| cycle_diagnostic(plan, cycle)).collect::<Vec<_>>()
+                })?;
+        graph.rank_steps(plan);
         let problems = graph.hidden_edges(plan);
         if problems.is_empty() { Ok(graph) } else { Err(problems) }
     }
@@ -53,6 +66,15 @@ impl PlanGraph {
     pub fn from_edges(
         steps: usize,
         edges: impl Iterator<Item = (StepIndex, StepIndex)>,
+    ) -> Result<Self, Vec<CyclePath>> {
+        Self::build(steps, edges, |_| 1)
+    }
+
+    /// Builds the graph of steps of which each counts as much as `weight` says on a path: those without a run nothing.
+    fn build(
+        steps: usize,
+        edges: impl Iterator<Item = (StepIndex, StepIndex)>,
+        weight: impl Fn(usize) -> usize,
     ) -> Result<Self, Vec<CyclePath>> {
         let mut arrows = DiGraph::with_capacity(steps, 0);
         for _ in 0..steps {
@@ -65,21 +87,36 @@ impl PlanGraph {
         let mut waves = vec![0; steps];
         for &at in &order {
             for next in arrows.neighbors(at) {
-                waves[next.index()] = waves[next.index()].max(waves[at.index()] + 1);
+                waves[next.index()] = waves[next.index()].max(waves[at.index()] + weight(at.index()));
             }
         }
-        let mut paths = vec![1; steps];
+        let mut paths = vec![0; steps];
         for &at in order.iter().rev() {
             let below = arrows.neighbors(at).map(|next| paths[next.index()]).max().unwrap_or(0);
-            paths[at.index()] = below + 1;
+            paths[at.index()] = below + weight(at.index());
         }
-        let mut by_rank: Vec<usize> = (0..steps).collect();
-        by_rank.sort_by_key(|&step| (std::cmp::Reverse(paths[step]), step));
-        let mut ranks = vec![0; steps];
-        for (rank, step) in by_rank.into_iter().enumerate() {
-            ranks[step] = rank;
+        let ranks = ranked(steps, |step| (Reverse(paths[step]), step));
+        let order = order.into_iter().map(|at| StepIndex(at.index())).collect();
+        Ok(Self { arrows, order, waves, paths, ranks })
+    }
+
+    /// Ranks the steps of a plan: by priority, longest remaining path, file order. Iterations that run one at a time
+    /// share the longest path of theirs, so that they keep the order of their list.
+    fn rank_steps(&mut self, plan: &Plan) {
+        let mut paths = self.paths.clone();
+        for step in &plan.steps {
+            if let StepKind::Group { members, max_parallel: Some(1) } = &step.kind {
+                let longest = paths[members.clone()].iter().copied().max().unwrap_or(0);
+                paths[members.clone()].fill(longest);
+            }
         }
-        Ok(Self { arrows, waves, paths, ranks })
+        let priority = |step: usize| plan.steps[step].priority;
+        self.ranks = ranked(plan.steps.len(), |step| (Reverse(priority(step)), Reverse(paths[step]), step));
+    }
+
+    /// Returns every step after all its upstreams.
+    pub fn order(&self) -> &[StepIndex] {
+        &self.order
     }
 
     /// Returns how many steps there are.
@@ -112,8 +149,8 @@ impl PlanGraph {
         self.paths[step.0]
     }
 
-    /// Returns the place of `step` in the order in which ready steps start: longest remaining path
-    /// first, then file order. No two steps share a rank.
+    /// Returns the place of `step` in the order in which ready steps start: highest priority first, then longest
+    /// remaining path, then file order. No two steps share a rank.
     pub fn rank(&self, step: StepIndex) -> usize {
         self.ranks[step.0]
     }
@@ -147,8 +184,9 @@ impl PlanGraph {
         let mut far: Vec<Read> = Vec::new();
         for (reader, step) in plan.steps.iter().enumerate() {
             let reader = StepIndex(reader);
+            let paired = |id: &StepId| index.get(step.pairs.get(id).unwrap_or(id));
             let reads = step.parameters.iter().flat_map(|(_, template)| {
-                template.steps().iter().map(|id| (index.get(id), template.place()))
+                template.steps().iter().map(|id| (paired(id), template.place())).collect::<Vec<_>>()
             });
             far.extend(reads.filter_map(|(target, at)| Some(Read { reader, target: *target?, at })).filter(
                 |read| {
@@ -165,18 +203,16 @@ impl PlanGraph {
     /// Says of each pair whether what is read is upstream of its reader. Follows as many of the steps that are
     /// read through the graph at once as a word has bits.
     fn upstream_pairs(&self, reads: &[Read]) -> Vec<bool> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by_key(|&step| self.waves[step]);
         let targets: BTreeSet<StepIndex> = reads.iter().map(|read| read.target).collect();
         let targets: Vec<StepIndex> = targets.into_iter().collect();
         let mut is_upstream = vec![false; reads.len()];
         for few in targets.chunks(u64::BITS as usize) {
             let bit = |step: StepIndex| few.binary_search(&step).map_or(0, |n| 1_u64 << n);
             let mut above = vec![0_u64; self.len()];
-            for &at in &order {
-                let below = above[at] | bit(StepIndex(at));
+            for &at in &self.order {
+                let below = above[at.0] | bit(at);
                 if below != 0 {
-                    self.downstreams(StepIndex(at)).for_each(|next| above[next.0] |= below);
+                    self.downstreams(at).for_each(|next| above[next.0] |= below);
                 }
             }
             for (read, found) in reads.iter().zip(&mut is_upstream) {
@@ -185,6 +221,17 @@ impl PlanGraph {
         }
         is_upstream
     }
+}
+
+/// Returns the place of each step when they are sorted by a key.
+fn ranked<K: Ord>(steps: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
+    let mut sorted: Vec<usize> = (0..steps).collect();
+    sorted.sort_by_key(|&step| key(step));
+    let mut ranks = vec![0; steps];
+    for (rank, step) in sorted.into_iter().enumerate() {
+        ranks[step] = rank;
+    }
+    ranks
 }
 
 /// A template of the step `reader` that reads what came of the step `read`.

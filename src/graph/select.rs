@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::PlanGraph;
-use crate::plan::{Plan, StepId, StepIndex, nearest};
+use crate::plan::{Plan, StepId, StepIndex, StepKind, nearest};
 
 /// Why words select nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Unselectable {
 
 /// Returns the steps that any of these words selects.
 ///
-/// A word is a step's id or `tag:NAME`. A `+` before it adds all steps above, one after it all steps below; a number
+/// A word is a step's id, with all its iterations or `ingest[emea]` for one, or `tag:NAME`. A `+` before it adds all steps above, one after it all steps below; a number
 /// limits how far. Several words may stand in one text, with spaces between. Fails if a word selects nothing.
 pub fn select(plan: &Plan, graph: &PlanGraph, texts: &[String]) -> Result<BTreeSet<StepIndex>, Unselectable> {
     let mut selected = BTreeSet::new();
@@ -35,11 +35,33 @@ pub fn select(plan: &Plan, graph: &PlanGraph, texts: &[String]) -> Result<BTreeS
         let (name, below) = trailing(rest);
         for step in named(plan, name, word)? {
             selected.insert(step);
-            selected.extend(within(step, above, |step| graph.upstreams(step).collect()));
-            selected.extend(within(step, below, |step| graph.downstreams(step).collect()));
+            selected.extend(within(step, above, |step| {
+                nearest_runs(plan, step, &|at| graph.upstreams(at).collect())
+            }));
+            selected.extend(within(step, below, |step| {
+                nearest_runs(plan, step, &|at| graph.downstreams(at).collect())
+            }));
         }
     }
     Ok(selected)
+}
+
+/// Returns the neighbours of a step that have runs, those behind groups and the like included.
+fn nearest_runs(
+    plan: &Plan,
+    step: StepIndex,
+    neighbours: &dyn Fn(StepIndex) -> Vec<StepIndex>,
+) -> Vec<StepIndex> {
+    let mut runs = Vec::new();
+    let mut open = neighbours(step);
+    while let Some(next) = open.pop() {
+        if plan.steps[next.0].kind.is_run() {
+            runs.push(next);
+        } else {
+            open.extend(neighbours(next));
+        }
+    }
+    runs
 }
 
 /// Splits `2+curate` into how far it reaches and the rest. Without a `+` it reaches nowhere.
@@ -67,18 +89,21 @@ fn named(plan: &Plan, name: &str, word: &str) -> Result<Vec<StepIndex>, Unselect
     if name.is_empty() {
         return Err(Unselectable::Empty(word.to_owned()));
     }
-    let steps = plan.steps.iter().enumerate().map(|(index, step)| (StepIndex(index), step));
     if let Some(tag) = name.strip_prefix("tag:") {
-        let tagged = steps.filter(|(_, step)| step.tags.iter().any(|known| known == tag));
+        let tagged = plan.runs().filter(|(_, step)| step.tags.iter().any(|known| known == tag));
         let tagged: Vec<StepIndex> = tagged.map(|(index, _)| index).collect();
         return if tagged.is_empty() { Err(Unselectable::NoTag(tag.to_owned())) } else { Ok(tagged) };
     }
     let id = StepId::new(name);
-    let found = steps.filter(|(_, step)| step.id == id).map(|(index, _)| index).next();
-    found.map(|index| vec![index]).ok_or_else(|| {
-        let near = nearest(name, plan.steps.iter().map(|step| step.id.as_str()));
-        Unselectable::NoStep { id: name.to_owned(), near: near.map(str::to_owned) }
-    })
+    let found = plan.steps.iter().position(|step| step.id == id);
+    match found.map(|at| (StepIndex(at), &plan.steps[at].kind)) {
+        Some((index, StepKind::Run)) => Ok(vec![index]),
+        Some((_, StepKind::Group { members, .. })) => Ok(members.clone().map(StepIndex).collect()),
+        Some((_, StepKind::Barrier)) | None => {
+            let near = nearest(name, plan.steps.iter().map(|step| step.id.as_str()));
+            Err(Unselectable::NoStep { id: name.to_owned(), near: near.map(str::to_owned) })
+        }
+    }
 }
 
 /// Returns the steps that are at most so many arrows away.

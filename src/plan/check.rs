@@ -77,6 +77,8 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         workspaces,
         run_key: run_key.unwrap_or_default(),
         max_parallel,
+        pools: Vec::new(),
+        max_failures: None,
         steps,
     })
 }

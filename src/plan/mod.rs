@@ -44,7 +44,7 @@ pub use template::{Scope, StepFacts, Template};
 pub use words::nearest;
 
 /// The name of a step, unique in its plan.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepId(Arc<str>);
 
@@ -87,7 +87,13 @@ pub struct Plan {
     pub run_key: String,
     /// How many runs of this plan may be under way at once; at least 1.
     pub max_parallel: usize,
-    /// The steps in file order; never empty.
+    /// The pools that steps share, in file order.
+    pub pools: Vec<Pool>,
+    /// After how many failures nothing new starts; nothing if independent branches always go on.
+    pub max_failures: Option<usize>,
+    /// The steps in file order, every iteration for itself; never empty. Behind the iterations of a step with `for_each`
+    /// or `matrix` stands their [`StepKind::Group`], and at the very end, where there are steps with `finally`, the
+    /// [`StepKind::Barrier`].
     pub steps: Vec<Step>,
 }
 
@@ -97,6 +103,21 @@ impl Plan {
         let ids = self.steps.iter().enumerate();
         ids.map(|(position, step)| (step.id.clone(), StepIndex(position))).collect()
     }
+
+    /// Returns the steps that run a pipeline, in file order.
+    pub fn runs(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
+        let steps = self.steps.iter().enumerate().map(|(position, step)| (StepIndex(position), step));
+        steps.filter(|(_, step)| step.kind.is_run())
+    }
+}
+
+/// Something of which there is only so much: steps that use it take turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name, the key below `pools`.
+    pub name: String,
+    /// How much there is; at least 1.
+    pub size: u64,
 }
 
 /// A Synapse workspace as the plan names it.
@@ -124,11 +145,52 @@ pub enum Cloud {
     UsGovernment,
 }
 
+/// What stands behind a step of a checked plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StepKind {
+    /// A pipeline that is run.
+    #[default]
+    Run,
+    /// All iterations of a step together, as one upstream (design 9.1); it has no run of its own.
+    Group {
+        /// Its iterations, which stand before it; may be none.
+        members: std::ops::Range<usize>,
+        /// How many of them may be under way at once.
+        max_parallel: Option<usize>,
+    },
+    /// All steps without `finally` together: the one upstream of those with it.
+    Barrier,
+}
+
+impl StepKind {
+    /// Says whether it is a pipeline that is run.
+    pub const fn is_run(&self) -> bool {
+        matches!(self, Self::Run)
+    }
+}
+
+/// The row of a list, map or matrix that an iteration is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Each {
+    /// What the iteration's id has in its brackets.
+    pub key: String,
+    /// The item, entry or combination.
+    pub value: Value,
+}
+
 /// One pipeline with parameters and dependencies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// The step's key below `steps`.
+    /// The step's key below `steps`; of an iteration `ingest[emea]`.
     pub id: StepId,
+    /// What stands behind it.
+    pub kind: StepKind,
+    /// The group that it is an iteration of.
+    pub group: Option<StepIndex>,
+    /// What it is an iteration for.
+    pub each: Option<Arc<Each>>,
+    /// Whose place the iterations it waits for take in its templates: `steps.ingest` is then the paired one.
+    pub pairs: BTreeMap<StepId, StepId>,
     /// Where the step stands in the file.
     pub place: Place,
     /// What the step is for, if it says.
@@ -151,6 +213,16 @@ pub struct Step {
     pub on_timeout: OnTimeout,
     /// What to do when its pipeline already runs.
     pub if_running: IfRunning,
+    /// A run that warned has failed.
+    pub strict: bool,
+    /// How much of which pools (by position) it holds while it runs; never more than there is.
+    pub pools: Vec<(usize, u64)>,
+    /// Of the steps that are ready, those with the highest start first.
+    pub priority: i64,
+    /// It waits for the end of all steps without `finally`.
+    pub is_final: bool,
+    /// Why it does not run whatever becomes of its upstreams: what it waited for was left out. Nothing for most.
+    pub spared: Option<String>,
     /// Words to select steps by.
     pub tags: Vec<String>,
 }

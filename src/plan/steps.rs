@@ -137,6 +137,7 @@ pub(super) fn read(
         on_timeout,
         if_running: if_running(reader, fields).unwrap_or(around.defaults.if_running),
         tags: tags(reader, fields).unwrap_or_else(|| around.defaults.tags.clone()),
+        ..Step::default()
     })
 }
 

@@ -82,7 +82,7 @@ impl<W: io::Write + Send> Report for Lines<W> {
 
 /// Returns the column that the ids of a flow's steps need.
 pub(super) fn id_columns(flow: &Flow) -> usize {
-    let ids = flow.plan().steps.iter().map(|step| width(&one_line(step.id.as_str())));
+    let ids = flow.plan().runs().map(|(_, step)| width(&one_line(step.id.as_str())));
     ids.max().unwrap_or(0).max("flow".len()).min(ID_COLUMNS_MAX)
 }
 

@@ -10,7 +10,7 @@ use crate::flow::policy::{BEAT, Limits, START_GRACE};
 use crate::flow::watch::Watch;
 use crate::flow::{Event, Flow, FlowHeader, FlowId, Outcome, Recorded, RunId, RunStatus, StepError};
 use crate::graph::PlanGraph;
-use crate::plan::{Cloud, Condition, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
+use crate::plan::{Cloud, Condition, Edge, EdgeRule, Place, Plan, Step, StepId, StepIndex, Workspace};
 use crate::report::{Lines, Report};
 use crate::time::{Delay, Timestamp};
 
@@ -181,18 +181,9 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
     };
     let step = |(id, upstreams): &(&str, &str)| Step {
         id: StepId::new(id),
-        place: Place::default(),
-        description: None,
         pipeline: format!("pl_{id}"),
-        workspace: 0,
-        parameters: Vec::new(),
         depends_on: upstreams.split_whitespace().map(edge).collect(),
-        timeout: None,
-        retry: Retry::default(),
-        allow_failure: false,
-        tags: Vec::new(),
-        if_running: crate::plan::IfRunning::Start,
-        on_timeout: crate::plan::OnTimeout::Cancel,
+        ..Step::default()
     };
     Plan {
         name: "nightly-sales".to_owned(),
@@ -207,6 +198,8 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
         env: std::collections::BTreeMap::new(),
         run_key: String::new(),
         max_parallel: 20,
+        pools: Vec::new(),
+        max_failures: None,
         steps: steps.iter().map(step).collect(),
     }
 }

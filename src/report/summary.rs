@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::flow::edge::is_met;
 use crate::flow::{Flow, FlowOutcome, Outcome, StepError, StepState};
-use crate::plan::{Step, StepIndex};
+use crate::plan::{Step, StepIndex, StepKind};
 use crate::report::text::{one_line, paragraphs};
 use crate::report::wording::{at_present, run_text, spoken, took, went_wrong};
 use crate::time::{Delay, Timestamp};
@@ -222,8 +222,11 @@ fn stopped_by(flow: &Flow, step: StepIndex) -> Vec<StepIndex> {
         };
         for next in flow.graph().downstreams(upstream) {
             let held = match flow.run(next).outcome() {
+                _ if flow.step(next).kind == StepKind::Barrier => false,
+                // What the iterations of a step come to goes on to what waits for them all.
+                Some(Outcome::Blocked | Outcome::Failed) if !flow.step(next).kind.is_run() => true,
                 Some(Outcome::Blocked) => {
-                    let allowed = flow.step(upstream).allow_failure;
+                    let allowed = flow.is_allowed_to_fail(upstream);
                     let mut edges =
                         flow.step(next).depends_on.iter().filter(|edge| edge.upstream == upstream);
                     edges.any(|edge| !is_met(&edge.rule, outcome, allowed))
@@ -236,7 +239,7 @@ fn stopped_by(flow: &Flow, step: StepIndex) -> Vec<StepIndex> {
             }
         }
     }
-    stopped.into_iter().collect()
+    stopped.into_iter().filter(|&step| flow.step(step).kind.is_run()).collect()
 }
 
 /// Lists the steps of an unfinished flow that have begun and not ended, with the runs that go on.

@@ -109,6 +109,8 @@ pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
         Event::AttemptEnded { outcome: Outcome::Unknown, .. } => {
             return Some(finished(flow, step, recorded.at));
         }
+        // Iterations tell for themselves.
+        Event::StepEnded { .. } if !flow.step(step).kind.is_run() => return None,
         Event::StepEnded { .. } => return Some(finished(flow, step, recorded.at)),
         _ => return None,
     };

@@ -12,9 +12,7 @@ use synflow::flow::{
     RunStatus, StartOutcome, StepError, StepState, Trust,
 };
 use synflow::graph::PlanGraph;
-use synflow::plan::{
-    Cloud, Edge, EdgeRule, IfRunning, OnTimeout, Place, Plan, Retry, Step, StepId, StepIndex, Workspace,
-};
+use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Step, StepId, StepIndex, Workspace};
 use synflow::time::{Delay, Timestamp};
 use uuid::Uuid;
 
@@ -25,18 +23,9 @@ pub(crate) const DAWN: Timestamp = Timestamp::from_epoch_ms(1_700_000_000_000);
 pub(crate) fn step(id: &str, depends_on: &[usize]) -> Step {
     Step {
         id: StepId::new(id),
-        place: Place::default(),
-        description: None,
         pipeline: format!("pl_{id}"),
-        workspace: 0,
-        parameters: Vec::new(),
         depends_on: depends_on.iter().map(|&upstream| edge(upstream, EdgeRule::Bare)).collect(),
-        timeout: None,
-        retry: Retry::default(),
-        allow_failure: false,
-        on_timeout: OnTimeout::Cancel,
-        if_running: IfRunning::Start,
-        tags: Vec::new(),
+        ..Step::default()
     }
 }
 
@@ -62,6 +51,8 @@ pub(crate) fn plan(max_parallel: usize, steps: Vec<Step>) -> Plan {
         env: std::collections::BTreeMap::new(),
         run_key: String::new(),
         max_parallel,
+        pools: Vec::new(),
+        max_failures: None,
         steps,
     }
 }

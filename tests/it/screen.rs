@@ -263,21 +263,13 @@ impl Show {
 fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
     let step = |(id, upstreams): &(String, Vec<usize>)| Step {
         id: StepId::new(id),
-        place: Place::default(),
-        description: None,
         pipeline: format!("pl_{id}"),
-        workspace: 0,
-        parameters: Vec::new(),
         depends_on: upstreams
             .iter()
             .map(|&at| Edge { upstream: StepIndex(at), rule: EdgeRule::Bare, place: Place::default() })
             .collect(),
-        timeout: None,
         retry: Retry { max_attempts: 2, ..Retry::default() },
-        allow_failure: false,
-        tags: Vec::new(),
-        if_running: synflow::plan::IfRunning::Start,
-        on_timeout: synflow::plan::OnTimeout::Cancel,
+        ..Step::default()
     };
     Plan {
         name: "nightly-sales".to_owned(),
@@ -292,6 +284,8 @@ fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
         env: std::collections::BTreeMap::new(),
         run_key: String::new(),
         max_parallel: 1000,
+        pools: Vec::new(),
+        max_failures: None,
         steps: steps.iter().map(step).collect(),
     }
 }

@@ -43,7 +43,12 @@ async fn check(args: &Doctor, settings: &Settings, loaded: Option<&LoadedPlan>) 
             let identity = identity.and_then(|(_, identity)| identity.as_ref());
             let visit = workspace::Visit {
                 workspace,
-                steps: loaded.plan.steps.iter().filter(|step| step.workspace == position).collect(),
+                steps: loaded
+                    .plan
+                    .runs()
+                    .map(|(_, step)| step)
+                    .filter(|step| step.workspace == position)
+                    .collect(),
                 plan_file: path.display().to_string(),
                 identity,
             };

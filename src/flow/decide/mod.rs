@@ -182,7 +182,8 @@ fn may_try_again(flow: &Flow, step: StepIndex, outcome: Outcome, tried: u32) -> 
         RetryOn::Cancelled => outcome == Outcome::Cancelled,
         RetryOn::Code(code) => run.error().is_some_and(|error| error.code == *code),
     };
-    let is_wanted = !run.cancel_asked && !run.stale && tried < retry.max_attempts;
+    let may_start = !flow.is_halted() || flow.may_start_halted(step);
+    let is_wanted = may_start && !run.cancel_asked && !run.stale && tried < retry.max_attempts;
     is_wanted && outcome != Outcome::Succeeded && outcome != Outcome::Warned && retry.on.iter().any(is_listed)
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::flow::decide::{Decision, Effect};
 use crate::flow::policy::Limits;
+use crate::flow::room::Room;
 use crate::flow::watch::Watch;
 use crate::flow::{Event, Flow, Outcome, Recovery, Restart, StepState, Trust};
 use crate::plan::{IfRunning, RetryMode, StepIndex};
@@ -31,11 +32,11 @@ pub(super) fn start_ready(
         }
     }
     due.sort_unstable();
-    let mut places = flow.places_left();
+    let mut room = Room::beside(flow);
     let mut asking = workspaces_asking(flow);
     let mut due = due.into_iter().peekable();
     let mut ready = flow.ready().peekable();
-    while places > 0 && asking.len() < flow.plan().workspaces.len() {
+    while !room.is_full() && asking.len() < flow.plan().workspaces.len() {
         let next = if due.peek().is_some_and(|first| ready.peek().is_none_or(|second| first < second)) {
             due.next()
         } else {
@@ -43,13 +44,13 @@ pub(super) fn start_ready(
         };
         let Some((_, step)) = next else { return };
         let workspace = flow.step(step).workspace;
-        if asking.contains(&workspace) {
+        if asking.contains(&workspace) || !room.admits(flow, step) {
             continue;
         }
         match start(flow, watch, limits, now, step, decision) {
             Ok(Some(effect)) => {
                 decision.effects.push(effect);
-                places -= 1;
+                room.take(flow, step);
                 if flow.trust(workspace) == Trust::NotProven {
                     asking.insert(workspace);
                 }

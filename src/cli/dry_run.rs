@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::load::LoadedPlan;
 use crate::cli::put;
 use crate::cli::validate::counted;
-use crate::plan::{Edge, EdgeRule, Plan, Scope, StepIndex};
+use crate::plan::{Edge, EdgeRule, Plan, StepIndex};
 use crate::report::one_line;
 
 /// Prints the plan in waves: a wave's steps wait only for steps of earlier ones.
@@ -54,12 +54,7 @@ fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
         let edges: Vec<String> = step.depends_on.iter().map(|edge| edge_text(plan, edge)).collect();
         line(out, &format!("    after {}", edges.join(", ")));
     }
-    let scope = Scope {
-        inputs: plan.inputs.clone(),
-        env: plan.env.clone(),
-        plan_name: plan.name.clone(),
-        ..Scope::default()
-    };
+    let scope = plan.scope(step);
     for (name, template) in &step.parameters {
         let value = match template.render(&scope) {
             Ok(value) => value,

@@ -8,7 +8,7 @@ use crate::cli::load;
 use crate::driver::now;
 use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust};
 use crate::journal::Journal;
-use crate::plan::{IfRunning, Plan, Scope, Step};
+use crate::plan::{IfRunning, Plan, Step};
 use crate::report::one_line;
 use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
 use crate::time::Delay;
@@ -94,17 +94,12 @@ pub(super) fn in_the_way(earlier: &FlowHeader) -> Failure {
 ///
 /// Fails with exit 6 and names them if there are any.
 pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result<(), Failure> {
-    let scope = Scope {
-        inputs: plan.inputs.clone(),
-        env: plan.env.clone(),
-        plan_name: plan.name.clone(),
-        ..Scope::default()
-    };
     let mut live = Vec::new();
     for (workspace, client) in clients.iter().enumerate() {
         let mut wanted: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         let is_blind = |step: &&Step| step.workspace == workspace && step.if_running == IfRunning::Start;
         for step in plan.runs().map(|(_, step)| step).filter(is_blind) {
+            let scope = plan.scope(step);
             let values = step
                 .parameters
                 .iter()

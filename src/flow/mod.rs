@@ -334,11 +334,9 @@ impl Flow {
             ))
         });
         Scope {
-            inputs: self.plan.inputs.clone(),
-            env: self.plan.env.clone(),
-            plan_name: self.plan.name.clone(),
             flow: Some((self.header.id.to_string(), self.header.created_at.to_string())),
             steps: facts.collect(),
+            ..self.plan.scope(self.step(step))
         }
     }
 

@@ -109,7 +109,9 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
     let attempt = flow.run(step).last_attempt().expect("a settling step has an attempt");
     let failed = activities.iter().find(|activity| has_failed(activity, activities));
     let outcome = match attempt.status {
-        Some(RunStatus::Succeeded) if failed.is_some() => Outcome::Warned,
+        Some(RunStatus::Succeeded) if failed.is_some() => {
+            if flow.step(step).strict { Outcome::Failed } else { Outcome::Warned }
+        }
         Some(RunStatus::Succeeded) => Outcome::Succeeded,
         _ if attempt.cancel == Some(CancelReason::TimedOut) => Outcome::TimedOut,
         Some(RunStatus::Cancelled) => Outcome::Cancelled,

@@ -3,21 +3,27 @@
 //! This file holds the order of the check; [`super::workspaces`], [`super::inputs`] and
 //! [`super::steps`] hold the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::diagnostic::{self, Diagnostic};
 use super::reader::{Fields, Reader};
-use super::shape::{MAX_PARALLEL_MAX, PLAN};
+use super::shape::{MAX_FAILURES_MAX, MAX_PARALLEL_MAX, PLAN};
+use super::sketch::{Index, Sketch};
 use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
-use super::{Given, Loaded, Plan, Step, StepId, StepIndex, indent, inputs, run_key, steps, workspaces};
+use super::{
+    Edge, EdgeRule, Given, Loaded, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, pools, run_key, steps,
+    workspaces,
+};
 
 /// How many runs of a plan may be under way if it does not say.
 const MAX_PARALLEL: usize = 20;
 /// The longest plan name, in characters.
 const NAME_CHARS_MAX: usize = 200;
+/// The id of the barrier: no step can have it.
+const BARRIER_ID: &str = "all other steps";
 /// The version of the plan language.
 const VERSION: u64 = 1;
 
@@ -50,23 +56,26 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     let mut known = Known::new(name.unwrap_or_default(), &given.env, given.inputs_required);
     inputs::read(reader, top.get("inputs"), given, &mut known, &mut env);
     let run_key = run_key::read(reader, top, &mut known, &mut env);
-    let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces);
+    let pools = pools::read(reader, top.get("pools"));
+    let strict = steps::truth(reader, top, "strict").unwrap_or(false);
+    let max_failures = max_failures(reader, top);
+    let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces, &pools, strict);
 
+    known.refresh();
     let entries = step_entries(reader, top);
-    let text = reader.text;
-    let positions: BTreeMap<&str, StepIndex> = entries
-        .iter()
-        .enumerate()
-        .filter_map(|(n, entry)| Some((entry.key.key_text(text)?, StepIndex(n))))
-        .collect();
-    known.expect_flow(positions.keys().map(|id| (StepId::new(id), trial_facts())).collect());
-    let around =
-        Around { workspaces: &workspaces, defaults: &defaults, positions: &positions, known: &known };
-    let steps: Vec<Step> = entries
-        .iter()
-        .enumerate()
-        .filter_map(|(n, entry)| steps::read(reader, entry, StepIndex(n), &around, &mut env))
-        .collect();
+    let sketches: Vec<Sketch<'_>> =
+        entries.iter().map(|entry| steps::sketch(reader, entry, &mut known, &mut env)).collect();
+    if too_many(reader, &sketches) {
+        return None;
+    }
+    let index = Index::of(&sketches);
+    known.expect_flow(sketches.iter().flat_map(Sketch::ids).map(|id| (id, trial_facts())).collect());
+    let around = Around { workspaces: &workspaces, pools: &pools, defaults: &defaults, index: &index };
+    let mut steps: Vec<Step> = Vec::new();
+    for sketch in &sketches {
+        steps.extend(steps::read(reader, sketch, &around, &mut known, &mut env));
+    }
+    steps.extend(barrier(&steps));
 
     let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
     Some(Plan {
@@ -77,9 +86,62 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         workspaces,
         run_key: run_key.unwrap_or_default(),
         max_parallel,
-        pools: Vec::new(),
-        max_failures: None,
+        pools,
+        max_failures,
         steps,
+    })
+}
+
+/// Reads `fail_fast` and `max_failures`.
+fn max_failures(reader: &mut Reader<'_>, top: Fields<'_>) -> Option<usize> {
+    let fail_fast = steps::truth(reader, top, "fail_fast") == Some(true);
+    let most = top
+        .entry("max_failures")
+        .and_then(|Entry { value, .. }| reader.whole(value, "`max_failures`", 1, MAX_FAILURES_MAX));
+    if let (true, Some(most), Some(entry)) = (fail_fast, most, top.entry("max_failures"))
+        && most > 1
+    {
+        reader.report(
+            Diagnostic::at(Code::KeysExclude, entry.key.span(), "`fail_fast` stops the flow before `max_failures` does")
+                .help("remove `fail_fast` to go on until there are so many failures, or remove `max_failures`"),
+        );
+    }
+    if fail_fast { Some(1) } else { most.and_then(|most| usize::try_from(most).ok()) }
+}
+
+/// Says whether there are more runs than a plan may have.
+fn too_many(reader: &mut Reader<'_>, sketches: &[Sketch<'_>]) -> bool {
+    let runs: usize = sketches.iter().map(Sketch::runs).sum();
+    let Some(largest) = sketches.iter().max_by_key(|sketch| sketch.runs()) else { return false };
+    if runs <= STEPS_MAX {
+        return false;
+    }
+    let message = format!("the plan has {runs} steps with all their iterations; {STEPS_MAX} are allowed");
+    reader.report(
+        Diagnostic::at(Code::TooManySteps, largest.key.span(), message)
+            .label(format!("{} iterations", largest.runs()))
+            .help("shorten the list, or split the plan in two"),
+    );
+    true
+}
+
+/// Returns the step that stands for all those without `finally`, if there are any with it.
+fn barrier(steps: &[Step]) -> Option<Step> {
+    steps.iter().any(|step| step.is_final).then(|| {
+        let positions = steps.iter().enumerate();
+        // Iterations end before their group does.
+        let awaited = positions.filter(|(_, step)| !step.is_final && step.group.is_none());
+        let edge = |(at, step): (usize, &Step)| Edge {
+            upstream: StepIndex(at),
+            rule: EdgeRule::Bare,
+            place: step.place,
+        };
+        Step {
+            id: StepId::new(BARRIER_ID),
+            kind: StepKind::Barrier,
+            depends_on: awaited.map(edge).collect(),
+            ..Step::default()
+        }
     })
 }
 

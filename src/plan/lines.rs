@@ -24,6 +24,42 @@ pub(super) fn tab(text: &str, line: usize) -> Option<Diagnostic> {
     )
 }
 
+/// Finds the name of an iteration, `ingest[emea]`, that is not quoted inside `[ ]` or `{ }`, where its bracket begins a
+/// list.
+pub(super) fn bracketed_name(text: &str, line: usize) -> Option<Diagnostic> {
+    let words = line_of(text, line)?;
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let (mut quote, mut depth) = (None, 0_usize);
+    for (at, c) in words.char_indices() {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '[') => {
+                let before = &words[..at];
+                let start = before.trim_end_matches(is_name).len();
+                let end = words[at..].find(']').map(|end| at + end + 1);
+                if let (true, true, Some(end)) = (depth > 0, start < at, end) {
+                    let name = &words[start..end];
+                    let place = Place { line, column: words[..start].chars().count() + 1 };
+                    let span = Span { place, chars: name.chars().count() };
+                    let message = "a bracket inside `[ ]` or `{ }` begins a list";
+                    return Some(
+                        Diagnostic::at(Code::Syntax, span, message)
+                            .label("not quoted")
+                            .help(format!("quote it: \"{name}\"")),
+                    );
+                }
+                depth += 1;
+            }
+            (None, '{') => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Returns what an invisible character is called that looks like a space or like nothing.
 pub(super) fn invisible_name(c: char) -> Option<&'static str> {
     Some(match c {

@@ -13,11 +13,14 @@ mod edges;
 mod indent;
 mod inputs;
 mod lines;
+mod pools;
 mod reader;
 mod render;
 mod retry;
+mod rows;
 mod run_key;
 mod shape;
+mod sketch;
 mod source;
 mod steps;
 mod syntax;
@@ -102,6 +105,20 @@ impl Plan {
     pub fn index(&self) -> BTreeMap<StepId, StepIndex> {
         let ids = self.steps.iter().enumerate();
         ids.map(|(position, step)| (step.id.clone(), StepIndex(position))).collect()
+    }
+
+    /// Returns the names that a step's templates may use before the flow begins, as far as it uses them: a list with a
+    /// row for each of ten thousand iterations would be copied for each of them.
+    pub fn scope(&self, step: &Step) -> Scope {
+        let is_used = |name: &str| step.parameters.iter().any(|(_, template)| template.uses_input(name));
+        let inputs = self.inputs.iter().filter(|(name, _)| is_used(name));
+        Scope {
+            inputs: inputs.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            env: self.env.clone(),
+            plan_name: self.name.clone(),
+            each: step.each.clone(),
+            ..Scope::default()
+        }
     }
 
     /// Returns the steps that run a pipeline, in file order.

@@ -33,6 +33,11 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
+    /// Returns the keys of a map that has none.
+    pub(super) const fn none(shape: &'static Shape) -> Self {
+        Self { shape, found: [None; KEYS_MAX], foreign: [false; KEYS_MAX] }
+    }
+
     /// Returns the entry of a key.
     pub(super) fn entry(self, name: &str) -> Option<&'n Entry> {
         self.found[self.position(name)?]
@@ -67,6 +72,11 @@ impl<'a> Reader<'a> {
     ) -> Option<&'s str> {
         self.comparisons_left = self.comparisons_left.checked_sub(1)?;
         words::nearest(id, ids)
+    }
+
+    /// Returns how many errors there are so far.
+    pub(super) fn count_errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.is_error()).count()
     }
 
     pub(super) fn report(&mut self, finding: Diagnostic) {
@@ -161,6 +171,21 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Returns a whole number within limits, which may be below zero.
+    pub(super) fn integer(&mut self, node: &Node, what: &str, min: i64, max: i64) -> Option<i64> {
+        let Yaml::Number(number) = &node.value else {
+            let help = "write a whole number, without quotes";
+            return self.wrong_type(node, what, "a whole number", help);
+        };
+        if let Some(number) = number.as_i64().filter(|number| (min..=max).contains(number)) {
+            return Some(number);
+        }
+        let message = format!("{what} cannot be {number}");
+        let help = format!("write a whole number from {min} to {max}");
+        self.report(Diagnostic::at(Code::OutOfRange, node.span(), message).help(help));
+        None
+    }
+
     /// Returns a duration.
     pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Delay> {
         const FORMS: &str = "durations are written like `30s`, `10m`, `2h30m` or `500ms`";
@@ -225,7 +250,7 @@ impl<'a> Reader<'a> {
         'a: 'n,
     {
         let entries = self.map(node, what)?;
-        let mut fields = Fields { shape, found: [None; KEYS_MAX], foreign: [false; KEYS_MAX] };
+        let mut fields = Fields::none(shape);
         let name = |entry: &'n Entry| entry.key.key_text(self.text).unwrap_or_default();
         let mut unknown = Vec::new();
         for entry in entries {

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 /// The most keys of one kind of map.
-pub(super) const KEYS_MAX: usize = 11;
+pub(super) const KEYS_MAX: usize = 24;
 
 /// The keys of one kind of map.
 pub(super) struct Shape {
@@ -39,17 +39,17 @@ pub(super) const PLAN: Shape = Shape {
         "defaults",
         "run_key",
         "max_parallel",
+        "pools",
+        "fail_fast",
+        "max_failures",
+        "strict",
         "steps",
     ],
     required: &["version", "name", "steps"],
     later: &[
         "timezone",
         "environments",
-        "pools",
         "deadline",
-        "fail_fast",
-        "max_failures",
-        "strict",
         "on_finish",
         "on_failure",
         "on_deadline",
@@ -76,9 +76,9 @@ pub(super) const INPUT: Shape = Shape {
 /// The keys of `defaults`.
 pub(super) const DEFAULTS: Shape = Shape {
     name: "`defaults`",
-    keys: &["workspace", "timeout", "on_timeout", "retry", "if_running", "allow_failure", "tags"],
+    keys: &["workspace", "timeout", "on_timeout", "retry", "if_running", "pool", "allow_failure", "strict", "tags"],
     required: &[],
-    later: &["pool", "strict"],
+    later: &[],
 };
 
 /// The keys of a step.
@@ -89,27 +89,24 @@ pub(super) const STEP: Shape = Shape {
         "workspace",
         "parameters",
         "depends_on",
-        "timeout",
-        "on_timeout",
-        "retry",
-        "if_running",
-        "allow_failure",
-        "tags",
-        "description",
-    ],
-    required: &[],
-    later: &[
         "finally",
         "for_each",
         "matrix",
         "key",
         "max_parallel",
-        "when",
-        "outputs",
+        "timeout",
+        "on_timeout",
+        "retry",
+        "if_running",
         "pool",
         "priority",
+        "allow_failure",
         "strict",
+        "tags",
+        "description",
     ],
+    required: &[],
+    later: &["when", "outputs"],
 };
 
 /// The keys of `retry`.
@@ -134,11 +131,19 @@ pub(super) const RETRIED: [&str; 3] = ["failed", "timed_out", "cancelled"];
 pub(super) const ON_TIMEOUT: [&str; 2] = ["cancel", "detach"];
 /// The words of `if_running`.
 pub(super) const IF_RUNNING: [&str; 5] = ["start", "wait", "attach", "skip", "fail"];
+/// The words of `finally`, in the order of the conditions they stand for.
+pub(super) const FINALLY: [&str; 3] = ["failed", "succeeded", "completed"];
 /// The words of a condition in `depends_on`.
 pub(super) const CONDITIONS: [&str; 4] = ["succeeded", "failed", "skipped", "completed"];
 
 /// The most runs of one plan at once.
 pub(super) const MAX_PARALLEL_MAX: u64 = 10_000;
+/// The most that a pool may hold.
+pub(super) const POOL_SIZE_MAX: u64 = 1_000_000;
+/// The highest `priority`; the lowest is as far below zero.
+pub(super) const PRIORITY_MAX: i64 = 1_000_000;
+/// The most failures after which a flow may stop.
+pub(super) const MAX_FAILURES_MAX: u64 = 10_000;
 /// The most attempts of one step.
 pub(super) const MAX_ATTEMPTS_MAX: u64 = 100;
 /// The form of step ids, input names and workspace keys, as the schema has it.
@@ -219,6 +224,19 @@ struct PlanShape {
     /// How many pipelines may run at once.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 20))]
     max_parallel: Option<u32>,
+    /// What there is only so much of, by name: steps that name a pool take turns.
+    #[schemars(example = serde_json::json!({"dedicated_sql": 2}))]
+    pools: Option<Pools>,
+    /// Whether nothing new starts after the first failure that was not allowed. Steps that wait for a failure, and
+    /// those with `finally`, still do.
+    #[schemars(extend("default" = false))]
+    fail_fast: Option<bool>,
+    /// After how many failures nothing new starts; `fail_fast` is short for 1.
+    #[schemars(range(min = 1, max = 10_000), example = &3)]
+    max_failures: Option<u32>,
+    /// Whether a run that succeeded although an activity in it failed counts as failed.
+    #[schemars(extend("default" = false))]
+    strict: Option<bool>,
     /// The steps by their ids. The order of the file decides between steps that are ready together.
     #[schemars(
         example = serde_json::json!({"load": {"pipeline": "pl_load"}, "publish": {"depends_on": ["load"]}})
@@ -308,9 +326,14 @@ struct DefaultsShape {
     /// What to do when the pipeline runs already in the workspace, whoever started it.
     #[schemars(extend("default" = "start"))]
     if_running: Option<IfRunningShape>,
+    /// The pools that each step takes from while it runs.
+    pool: Option<PoolShape>,
     /// Whether a failed step lets the flow succeed and its dependents go on.
     #[schemars(extend("default" = false))]
     allow_failure: Option<bool>,
+    /// Whether a run that succeeded although an activity in it failed counts as failed; the plan's `strict` if it is
+    /// left out.
+    strict: Option<bool>,
     /// Words to select steps by.
     tags: Option<Vec<Text>>,
 }
@@ -339,6 +362,24 @@ struct StepShape {
         example = serde_json::json!(["ingest", {"curate": ["failed", "skipped"]}])
     )]
     depends_on: Option<DependsOn>,
+    /// Runs the step when all steps without `finally` have ended: `completed` however they did, `failed` or `succeeded`
+    /// if the flow so far did. Such a step has no `depends_on`.
+    finally: Option<FinallyShape>,
+    /// Runs the step once for each item of a list or entry of a map. The iterations are called `ingest[emea]`; in their
+    /// templates `{{each.value}}` is the item and `{{each.key}}` what stands in the brackets.
+    #[schemars(example = &"{{inputs.regions}}", example = serde_json::json!(["emea", "apac"]))]
+    for_each: Option<ForEach>,
+    /// Runs the step once for each combination of the values of its axes, `exclude` left out.
+    #[schemars(
+        example = serde_json::json!({"region": ["emea", "apac"], "layer": ["bronze", "silver"], "exclude": [{"region": "apac", "layer": "silver"}]})
+    )]
+    matrix: Option<MatrixShape>,
+    /// What stands in the brackets of an iteration's id; a list of maps needs one.
+    #[schemars(example = &"{{each.value.table}}")]
+    key: Option<Text>,
+    /// How many iterations may run at once; 1 keeps the order of the list.
+    #[schemars(range(min = 1, max = 10_000), example = &4)]
+    max_parallel: Option<u32>,
     /// How long one attempt may take from its start, time in the queue included. Then the run is
     /// cancelled, or what `on_timeout` says. Without it there is no limit.
     timeout: Option<Duration>,
@@ -351,9 +392,18 @@ struct StepShape {
     /// not count.
     #[schemars(extend("default" = "start"))]
     if_running: Option<IfRunningShape>,
+    /// The pools that the step takes from while it runs: one of a pool by its name, or more of it.
+    #[schemars(example = &"dedicated_sql", example = serde_json::json!({"dedicated_sql": 2}))]
+    pool: Option<PoolShape>,
+    /// Of the steps that are ready, those with the highest start first.
+    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0), example = &10)]
+    priority: Option<i32>,
     /// Whether a failure of this step lets the flow succeed and its dependents go on.
     #[schemars(extend("default" = false))]
     allow_failure: Option<bool>,
+    /// Whether a run that succeeded although an activity in it failed counts as failed; the default's or the plan's
+    /// `strict` if it is left out.
+    strict: Option<bool>,
     /// Words to select steps by.
     #[schemars(example = serde_json::json!(["bronze"]))]
     tags: Option<Vec<Text>>,
@@ -420,6 +470,18 @@ enum IfRunningShape {
     Skip,
     /// Fail the step.
     Fail,
+}
+
+/// For which ends of the flow a step with `finally` runs.
+#[derive(JsonSchema)]
+#[schemars(rename = "finally", rename_all = "snake_case")]
+enum FinallyShape {
+    /// Where a step failed, timed out or was cancelled that was not allowed to.
+    Failed,
+    /// Where none did.
+    Succeeded,
+    /// In either case.
+    Completed,
 }
 
 /// How the wait between attempts grows.
@@ -502,6 +564,56 @@ shapes! {
         "anyOf": [{ "type": "object" }, { "type": "string", "pattern": r"^\{\{.*\}\}$" }]
     });
 
+    /// How much there is of each pool.
+    Pools "pools" |_| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": ID_PATTERN },
+        "additionalProperties": { "type": "integer", "minimum": 1, "maximum": POOL_SIZE_MAX }
+    });
+
+    /// A pool by its name, or how much a step takes of each.
+    PoolShape "pool" |_| json_schema!({
+        "anyOf": [
+            { "type": ["string", "number"], "minLength": 1, "description": "The name of a pool, of which it takes 1." },
+            {
+                "type": "object",
+                "minProperties": 1,
+                "description": "How much it takes of each pool.",
+                "additionalProperties": { "type": "integer", "minimum": 1, "maximum": POOL_SIZE_MAX }
+            }
+        ]
+    });
+
+    /// A list, a map, or one template that is either.
+    ForEach "forEach" |_| json_schema!({
+        "anyOf": [
+            { "type": "array", "description": "One iteration for each item." },
+            { "type": "object", "description": "One iteration for each entry." },
+            { "type": "string", "pattern": r"^\{\{.*\}\}$", "description": "A template that is a list or a map." }
+        ]
+    });
+
+    /// The axes of a matrix.
+    MatrixShape "matrix" |_| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": ID_PATTERN },
+        "properties": {
+            "exclude": {
+                "type": "array",
+                "description": "Combinations that are left out; one may name some of the axes only.",
+                "items": { "type": "object", "minProperties": 1 },
+                "examples": [[{ "region": "apac", "layer": "silver" }]]
+            }
+        },
+        "additionalProperties": {
+            "anyOf": [{ "type": "array" }, { "type": "string", "pattern": r"^\{\{.*\}\}$" }],
+            "description": "The values of an axis.",
+            "examples": [["emea", "apac"]]
+        }
+    });
+
     /// The edges of a step.
     DependsOn "dependsOn" |_| json_schema!({
         "anyOf": [{ "type": "array", "items": edge() }, { "type": ["string", "number"] }]
@@ -540,7 +652,8 @@ fn edge() -> Schema {
     });
     json_schema!({
         "anyOf": [
-            { "type": ["string", "number"], "description": "The id of a step, which must have gone well." },
+            { "type": ["string", "number"], "description": "The id of a step, which must have gone well; \
+                `ingest[emea]` names one iteration, `ingest[{{each.key}}]` the one with the same key." },
             { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": conditions }
         ]
     })

@@ -1,6 +1,7 @@
 //! The steps of a plan: ids, pipelines, parameters, edges, and what defaults give them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,10 +10,12 @@ use super::diagnostic::{Diagnostic, Span};
 use super::edges;
 use super::reader::{Fields, Reader, excerpt};
 use super::retry::{self, RetryKeys};
-use super::shape::{DEFAULTS, IF_RUNNING, ON_TIMEOUT, STEP};
+use super::rows::{self, Rows};
+use super::shape::{DEFAULTS, IF_RUNNING, MAX_PARALLEL_MAX, ON_TIMEOUT, PRIORITY_MAX, STEP};
+use super::sketch::{Index, Sketch, iteration_id};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
-use super::{IfRunning, OnTimeout, Retry, Step, StepId, StepIndex, Workspace, lines, words};
+use super::{IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, pools, words};
 use crate::time::Delay;
 
 /// The most steps of a plan.
@@ -29,15 +32,17 @@ pub(super) struct Defaults {
     retry: RetryKeys,
     if_running: IfRunning,
     allow_failure: bool,
+    strict: bool,
+    pools: Vec<(usize, u64)>,
     tags: Vec<String>,
 }
 
 /// What reading a step needs to know of the rest of the plan.
-pub(super) struct Around<'p, 'k> {
+pub(super) struct Around<'p> {
     pub(super) workspaces: &'p [Workspace],
+    pub(super) pools: &'p [Pool],
     pub(super) defaults: &'p Defaults,
-    pub(super) positions: &'p BTreeMap<&'p str, StepIndex>,
-    pub(super) known: &'p Known<'k>,
+    pub(super) index: &'p Index<'p>,
 }
 
 /// Checks a step's id, an input's name or a workspace's key.
@@ -65,11 +70,12 @@ pub(super) fn read_defaults(
     reader: &mut Reader<'_>,
     entry: Option<&Entry>,
     workspaces: &[Workspace],
+    pools: &[Pool],
+    strict: bool,
 ) -> Defaults {
-    let Some(Entry { key, value }) = entry else { return Defaults::default() };
-    let Some(fields) = reader.fields(value, "`defaults`", &DEFAULTS, key.span()) else {
-        return Defaults::default();
-    };
+    let none = Defaults { strict, ..Defaults::default() };
+    let Some(Entry { key, value }) = entry else { return none };
+    let Some(fields) = reader.fields(value, "`defaults`", &DEFAULTS, key.span()) else { return none };
     // One that does not exist has been reported here: the steps need not complain again.
     let workspace = fields.get("workspace").map(|node| {
         let name = reader.text(node, "`workspace`");
@@ -86,59 +92,129 @@ pub(super) fn read_defaults(
         on_timeout,
         retry,
         if_running: if_running(reader, fields).unwrap_or_default(),
-        allow_failure: allow_failure(reader, fields).unwrap_or(false),
+        allow_failure: truth(reader, fields, "allow_failure").unwrap_or(false),
+        strict: truth(reader, fields, "strict").unwrap_or(strict),
+        pools: pools::of_step(reader, fields, pools).unwrap_or_default(),
         tags: tags(reader, fields).unwrap_or_default(),
     }
 }
 
-/// Reads one step.
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    Entry { key, value }: &Entry,
-    index: StepIndex,
-    around: &Around<'_, '_>,
+/// Checks the keys of a step and finds the rows it is run for: what other steps must know to name it.
+pub(super) fn sketch<'n, 'a: 'n>(
+    reader: &mut Reader<'a>,
+    Entry { key, value }: &'n Entry,
+    known: &mut Known<'_>,
     env: &mut BTreeSet<String>,
-) -> Option<Step> {
+) -> Sketch<'n> {
     let id = key.key_text(reader.text).unwrap_or_default();
     let what = format!("the step `{id}`");
-    if let Yaml::Text(pipeline) = &value.value {
-        let help = lines::spaced(pipeline)
-            .unwrap_or_else(|| format!("write `{id}: {{ pipeline: {} }}`", excerpt(pipeline)));
-        return reader.wrong_type(value, &what, "a map", &help);
+    let fields = match &value.value {
+        Yaml::Text(pipeline) => {
+            let help = lines::spaced(pipeline)
+                .unwrap_or_else(|| format!("write `{id}: {{ pipeline: {} }}`", excerpt(pipeline)));
+            reader.wrong_type(value, &what, "a map", &help)
+        }
+        // `load:` alone is a step with nothing but defaults.
+        Yaml::Null => Some(Fields::none(&STEP)),
+        _ => reader.fields(value, &what, &STEP, key.span()),
+    };
+    let rows = fields.map_or(Rows::Single, |fields| rows::read(reader, fields, known, env));
+    Sketch { key, id, fields, rows }
+}
+
+/// Reads the steps that a sketch stands for: one, or each of its iterations and their group.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    sketch: &Sketch<'_>,
+    around: &Around<'_>,
+    known: &mut Known<'_>,
+    env: &mut BTreeSet<String>,
+) -> Vec<Step> {
+    let Some(fields) = sketch.fields else { return Vec::new() };
+    let common = common(reader, sketch.key, fields, around);
+    let group_limit = fields
+        .get("max_parallel")
+        .and_then(|node| reader.whole(node, "`max_parallel`", 1, MAX_PARALLEL_MAX))
+        .and_then(|limit| usize::try_from(limit).ok());
+    let mut one = |reader: &mut Reader<'_>, known: &Known<'_>, id: &str| {
+        let pipeline = pipeline(reader, fields, sketch.id, known, env);
+        let workspace = workspace(reader, fields, sketch.key.span(), around, known, env);
+        let parameters = fields.get("parameters").map(|node| parameters(reader, node, known, env));
+        let (depends_on, pairs) = edges::read(reader, fields, sketch, around.index, known, env);
+        Step {
+            id: StepId::new(id),
+            // Without one there has been an error, and the plan is not used.
+            pipeline: pipeline.unwrap_or_default(),
+            workspace,
+            parameters: parameters.unwrap_or_default(),
+            depends_on,
+            pairs,
+            ..common.clone()
+        }
+    };
+    let rows = match &sketch.rows {
+        Rows::Single => return vec![one(reader, known, sketch.id)],
+        Rows::Known(rows) => rows.as_slice(),
+        Rows::Open => &[],
+    };
+    let first = around.index.first_of(sketch.id);
+    let group = StepIndex(first + sketch.runs());
+    let mut steps = Vec::with_capacity(rows.len() + 1);
+    for each in rows {
+        let errors = reader.count_errors();
+        known.begin_row(Some(Arc::clone(each)));
+        let step = one(reader, known, &iteration_id(sketch.id, &each.key));
+        steps.push(Step { each: Some(Arc::clone(each)), group: Some(group), ..step });
+        if reader.count_errors() > errors {
+            // What is wrong with one is most often wrong with all.
+            break;
+        }
     }
-    // `load:` alone is a step with nothing but defaults.
-    let empty = value.clone_as(Yaml::Map(Vec::new()));
-    let node = if matches!(value.value, Yaml::Null) { &empty } else { value };
-    let fields = reader.fields(node, &what, &STEP, key.span())?;
+    let mut depends_on = Vec::new();
+    if rows.is_empty() {
+        // Templates are checked all the same, and the group waits for its edges like any step.
+        known.begin_row(None);
+        let step = one(reader, known, &iteration_id(sketch.id, "?"));
+        if let Rows::Open = sketch.rows {
+            steps.push(Step { group: Some(group), ..step });
+        } else {
+            depends_on = step.depends_on;
+        }
+    }
+    known.end_rows();
+    let kind = StepKind::Group { members: first..first + sketch.runs(), max_parallel: group_limit };
+    steps.push(Step { id: StepId::new(sketch.id), kind, depends_on, ..common });
+    steps
+}
+
+/// Reads what all iterations of a step share.
+fn common(reader: &mut Reader<'_>, key: &Node, fields: Fields<'_>, around: &Around<'_>) -> Step {
+    let defaults = around.defaults;
     let description = fields.get("description").and_then(|node| reader.text(node, "`description`"));
-    let pipeline = pipeline(reader, fields, id, around.known, env);
-    let workspace = workspace(reader, fields, key.span(), around, env);
-    let parameters =
-        fields.get("parameters").map(|node| parameters(reader, node, around.known, env)).unwrap_or_default();
-    let depends_on = fields
-        .get("depends_on")
-        .map(|node| edges::read(reader, node, index, around.positions))
-        .unwrap_or_default();
-    let timeout = timeout(reader, fields).or(around.defaults.timeout);
-    let on_timeout = on_timeout(reader, fields).unwrap_or(around.defaults.on_timeout);
-    let retry = retry(reader, fields, timeout, on_timeout, around.defaults);
-    Some(Step {
-        id: StepId::new(id),
+    let timeout = timeout(reader, fields).or(defaults.timeout);
+    let on_timeout = on_timeout(reader, fields).unwrap_or(defaults.on_timeout);
+    let retry = retry(reader, fields, timeout, on_timeout, defaults);
+    let pools = pools::of_step(reader, fields, around.pools);
+    Step {
         place: key.span().place,
         description: description.map(str::to_owned),
-        // Without one there has been an error, and the plan is not used.
-        pipeline: pipeline.unwrap_or_default(),
-        workspace,
-        parameters,
-        depends_on,
         timeout,
         retry,
-        allow_failure: allow_failure(reader, fields).unwrap_or(around.defaults.allow_failure),
         on_timeout,
-        if_running: if_running(reader, fields).unwrap_or(around.defaults.if_running),
-        tags: tags(reader, fields).unwrap_or_else(|| around.defaults.tags.clone()),
+        if_running: if_running(reader, fields).unwrap_or(defaults.if_running),
+        allow_failure: truth(reader, fields, "allow_failure").unwrap_or(defaults.allow_failure),
+        strict: truth(reader, fields, "strict").unwrap_or(defaults.strict),
+        pools: pools.unwrap_or_else(|| defaults.pools.clone()),
+        priority: priority(reader, fields),
+        is_final: !fields.lacks("finally"),
+        tags: tags(reader, fields).unwrap_or_else(|| defaults.tags.clone()),
         ..Step::default()
-    })
+    }
+}
+
+fn priority(reader: &mut Reader<'_>, fields: Fields<'_>) -> i64 {
+    let Some(node) = fields.get("priority") else { return 0 };
+    reader.integer(node, "`priority`", -PRIORITY_MAX, PRIORITY_MAX).unwrap_or(0)
 }
 
 fn pipeline(
@@ -191,7 +267,8 @@ fn workspace(
     reader: &mut Reader<'_>,
     fields: Fields<'_>,
     step: Span,
-    around: &Around<'_, '_>,
+    around: &Around<'_>,
+    known: &Known<'_>,
     env: &mut BTreeSet<String>,
 ) -> usize {
     let Some(node) = fields.get("workspace") else {
@@ -215,7 +292,7 @@ fn workspace(
             }
         };
     };
-    let name = early_text(reader, node, "`workspace`", around.known, env);
+    let name = early_text(reader, node, "`workspace`", known, env);
     match name {
         Some(name) if !name.contains("{{") => {
             find_workspace(reader, &name, node.span(), around.workspaces).unwrap_or(0)
@@ -358,8 +435,9 @@ fn if_running(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<IfRunning> 
     reader.word(node, "`if_running`", &IF_RUNNING).map(|n| ALL[n])
 }
 
-fn allow_failure(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<bool> {
-    fields.get("allow_failure").and_then(|node| reader.bool(node, "`allow_failure`"))
+/// Returns the truth value of a key.
+pub(super) fn truth(reader: &mut Reader<'_>, fields: Fields<'_>, name: &str) -> Option<bool> {
+    fields.get(name).and_then(|node| reader.bool(node, &format!("`{name}`")))
 }
 
 fn tags(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<Vec<String>> {

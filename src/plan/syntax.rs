@@ -191,6 +191,7 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
         .or_else(|| lines::invisible(text, above))
         .or_else(|| unquoted_template(text, place.line))
         .or_else(|| unquoted_template(text, place.line.saturating_sub(1)))
+        .or_else(|| lines::bracketed_name(text, place.line))
         .or_else(|| misplaced(message, place.line, above, text))
         .or_else(|| bad_character(message, place, text));
     if let Some(found) = found {

@@ -14,6 +14,7 @@ mod emulator_replay;
 mod fault_table;
 mod faulty_nights;
 mod flow;
+mod iterations;
 mod journal;
 mod journal_formats;
 mod killed;

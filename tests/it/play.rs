@@ -12,7 +12,7 @@ use synflow::flow::{
     RunStatus, StartOutcome, StepError, StepState, Trust,
 };
 use synflow::graph::PlanGraph;
-use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Step, StepId, StepIndex, Workspace};
+use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
 use synflow::time::{Delay, Timestamp};
 use uuid::Uuid;
 

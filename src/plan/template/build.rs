@@ -24,10 +24,10 @@ pub(in crate::plan) fn build(
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
 ) -> Template {
-    let mut build = Build { reader, here, known, env, reads: BTreeMap::new() };
+    let mut build = Build { reader, here, known, env, reads: BTreeMap::new(), inputs: BTreeSet::new() };
     let body = build.body(node);
-    let reads = build.reads;
-    Template { body, steps: reads.keys().cloned().collect(), reads, place: node.span().place }
+    let Build { reads, inputs, .. } = build;
+    Template { body, steps: reads.keys().cloned().collect(), reads, inputs, place: node.span().place }
 }
 
 /// Compiles a value and renders it at once; nothing if it uses what has no value yet, or is wrong.
@@ -46,7 +46,7 @@ pub(in crate::plan) fn render_now(
         return None;
     }
     // What is open has been left out of the trial; it has no value here either.
-    template.render(&known.scope).ok()
+    template.render_with(&known.scope, &known.context).ok()
 }
 
 struct Build<'b, 'r, 'k> {
@@ -55,6 +55,7 @@ struct Build<'b, 'r, 'k> {
     known: &'b Known<'k>,
     env: &'b mut BTreeSet<String>,
     reads: BTreeMap<StepId, crate::plan::Place>,
+    inputs: BTreeSet<String>,
 }
 
 impl Build<'_, '_, '_> {
@@ -172,6 +173,7 @@ impl Build<'_, '_, '_> {
             );
         }
         self.env.extend(found.env);
+        self.inputs.extend(found.inputs);
         let (body, tried) = match compiled {
             Compiled::Lone(expression) => {
                 let tried =

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Place, StepId};
+use super::{Each, Place, StepId};
 use expression::Expression;
 
 pub(super) use build::{build, render_now};
@@ -33,8 +33,13 @@ pub struct Template {
     /// The steps whose facts are read, each with the place where it is named first.
     reads: BTreeMap<StepId, Place>,
     steps: BTreeSet<StepId>,
+    /// The inputs that are used; [`ALL_INPUTS`] among them stands for all.
+    inputs: BTreeSet<String>,
     place: Place,
 }
+
+/// Stands among the inputs of a template that uses `inputs` itself: no input has this name.
+const ALL_INPUTS: &str = "";
 
 /// A value by how it is rendered.
 #[derive(Clone, Debug)]
@@ -62,6 +67,8 @@ pub struct Scope {
     pub flow: Option<(String, String)>,
     /// What is known of the steps that the template names.
     pub steps: BTreeMap<StepId, StepFacts>,
+    /// The row that `each` stands for in an iteration.
+    pub each: Option<Arc<Each>>,
 }
 
 /// What a template may know of another step.
@@ -76,7 +83,8 @@ pub struct StepFacts {
 impl Template {
     /// Returns a template that is just this value.
     pub fn plain(value: Value, place: Place) -> Self {
-        Self { body: Body::Plain(value), reads: BTreeMap::new(), steps: BTreeSet::new(), place }
+        let (reads, steps, inputs) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { body: Body::Plain(value), reads, steps, inputs, place }
     }
 
     /// Returns the steps whose facts this template reads.
@@ -94,30 +102,51 @@ impl Template {
         self.reads.get(step).copied().unwrap_or(self.place)
     }
 
+    /// Says whether it uses this input.
+    pub fn uses_input(&self, name: &str) -> bool {
+        self.inputs.contains(name) || self.inputs.contains(ALL_INPUTS)
+    }
+
     /// Returns the value with every template replaced; fails with a sentence that names the cause.
     pub fn render(&self, scope: &Scope) -> Result<Value, String> {
-        let mut data = None;
-        self.body.render(scope, &mut data)
+        self.body.render(&mut Names { scope, given: None, made: None })
+    }
+
+    /// Does the same with the engine's form of the scope at hand.
+    fn render_with(&self, scope: &Scope, context: &handlebars::Context) -> Result<Value, String> {
+        self.body.render(&mut Names { scope, given: Some(context), made: None })
+    }
+}
+
+/// A scope, and its form for the engine once a text has asked for it.
+struct Names<'n> {
+    scope: &'n Scope,
+    given: Option<&'n handlebars::Context>,
+    made: Option<handlebars::Context>,
+}
+
+impl Names<'_> {
+    fn context(&mut self) -> Result<&handlebars::Context, String> {
+        match (self.given, &mut self.made) {
+            (Some(given), _) => Ok(given),
+            (None, made) => Ok(match made {
+                Some(context) => context,
+                None => made.insert(engine::context(self.scope)?),
+            }),
+        }
     }
 }
 
 impl Body {
-    /// Renders; `data` holds the scope in the engine's form once a text has asked for it.
-    fn render(&self, scope: &Scope, data: &mut Option<handlebars::Context>) -> Result<Value, String> {
+    fn render(&self, names: &mut Names<'_>) -> Result<Value, String> {
         match self {
             Self::Plain(value) => Ok(value.clone()),
-            Self::Lone(expression) => expression.render(scope),
-            Self::Text(text) => {
-                let context = match data {
-                    Some(context) => context,
-                    None => data.insert(engine::context(scope)?),
-                };
-                engine::render(text, context).map(Value::String)
-            }
-            Self::List(items) => items.iter().map(|item| item.render(scope, data)).collect(),
+            Self::Lone(expression) => expression.render(names.scope),
+            Self::Text(text) => engine::render(text, names.context()?).map(Value::String),
+            Self::List(items) => items.iter().map(|item| item.render(names)).collect(),
             Self::Map(entries) => entries
                 .iter()
-                .map(|(key, body)| Ok((key.clone(), body.render(scope, data)?)))
+                .map(|(key, body)| Ok((key.clone(), body.render(names)?)))
                 .collect::<Result<Map<_, _>, _>>()
                 .map(Value::Object),
         }
@@ -145,6 +174,9 @@ impl Scope {
         data.insert("plan".to_owned(), serde_json::json!({ "name": self.plan_name }));
         data.insert("environment".to_owned(), ENVIRONMENT.into());
         data.insert("steps".to_owned(), Value::Object(steps));
+        if let Some(each) = &self.each {
+            data.insert("each".to_owned(), each_value(each));
+        }
         if let Some((id, started_at)) = &self.flow {
             data.insert("flow".to_owned(), serde_json::json!({ "id": id, "started_at": started_at }));
         }
@@ -159,6 +191,8 @@ impl Scope {
             ["inputs", name, rest @ ..] => member(self.inputs.get(*name)?, rest).cloned(),
             ["env", name] => self.env.get(*name).map(|value| value.as_str().into()),
             ["plan", "name"] => Some(self.plan_name.as_str().into()),
+            ["each", "key"] => self.each.as_ref().map(|each| each.key.as_str().into()),
+            ["each", "value", rest @ ..] => member(&self.each.as_ref()?.value, rest).cloned(),
             ["environment"] => Some(ENVIRONMENT.into()),
             ["flow", "id"] => self.flow.as_ref().map(|(id, _)| id.as_str().into()),
             ["flow", "started_at"] => self.flow.as_ref().map(|(_, started_at)| started_at.as_str().into()),
@@ -173,6 +207,11 @@ impl Scope {
             _ => None,
         }
     }
+}
+
+/// Returns what `each` is for the engine.
+fn each_value(each: &Each) -> Value {
+    serde_json::json!({ "key": each.key, "value": each.value })
 }
 
 /// Follows keys and list positions into a value.

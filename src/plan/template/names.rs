@@ -1,12 +1,13 @@
 //! Which names a template may use where it stands, and what to say about the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Scope, StepFacts, engine, member};
 use crate::plan::code::Code;
-use crate::plan::{StepId, words};
+use crate::plan::{Each, StepId, words};
 
 /// What is known of the names when the plan is checked.
 pub(in crate::plan) struct Known<'k> {
@@ -22,6 +23,19 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) env: &'k BTreeMap<String, String>,
     /// Whether a variable that is not set is an error.
     pub(in crate::plan) env_required: bool,
+    /// What `each` stands for.
+    each: EachHere,
+}
+
+/// What `each` stands for where a template stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EachHere {
+    /// Nothing: the step has no iterations.
+    Nothing,
+    /// The row of the scope.
+    Row,
+    /// A row that is not known yet.
+    Open,
 }
 
 impl<'k> Known<'k> {
@@ -39,7 +53,36 @@ impl<'k> Known<'k> {
             later_inputs: BTreeSet::new(),
             env,
             env_required,
+            each: EachHere::Nothing,
         }
+    }
+
+    /// Lets `each` stand for a row from here on; for one that is not known yet if there is none.
+    pub(in crate::plan) fn begin_row(&mut self, each: Option<Arc<Each>>) {
+        self.each = if each.is_some() { EachHere::Row } else { EachHere::Open };
+        self.put_each(each);
+    }
+
+    /// Lets `each` stand for nothing from here on.
+    pub(in crate::plan) fn end_rows(&mut self) {
+        self.each = EachHere::Nothing;
+        self.put_each(None);
+    }
+
+    /// Says whether the row that `each` stands for is not known yet.
+    pub(in crate::plan) fn is_row_open(&self) -> bool {
+        self.each == EachHere::Open
+    }
+
+    /// Changes the row in the scope and in the engine's form, which is too large to be made anew for each row.
+    fn put_each(&mut self, each: Option<Arc<Each>>) {
+        if let Value::Object(names) = self.context.data_mut() {
+            match &each {
+                Some(each) => drop(names.insert("each".to_owned(), super::each_value(each))),
+                None => drop(names.shift_remove("each")),
+            }
+        }
+        self.scope.each = each;
     }
 
     /// Brings the engine's form in step with the scope.
@@ -85,9 +128,9 @@ pub(super) enum Meaning {
 }
 
 /// The first words of names, in the order in which a message lists them.
-const ROOTS: [&str; 6] = ["inputs", "steps", "plan", "flow", "env", "environment"];
+const ROOTS: [&str; 7] = ["inputs", "steps", "each", "plan", "flow", "env", "environment"];
 /// First words that a later version of the language has.
-const LATER_ROOTS: [&str; 4] = ["each", "secret", "activities", "return_value"];
+const LATER_ROOTS: [&str; 3] = ["secret", "activities", "return_value"];
 
 impl Refusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
@@ -142,6 +185,7 @@ pub(super) fn resolve(
             .help("of the flow there are `flow.id` and `flow.started_at`")),
         ["inputs", name, rest @ ..] => input(name, rest, optional, known),
         ["steps", id, rest @ ..] => step(id, rest, known),
+        ["each", ..] => each(path, optional, known),
         ["environment", ..] => {
             Err(unknown(&parts).help("`environment` is a text, the name of the environment chosen"))
         }
@@ -189,8 +233,19 @@ fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
     if known.scope.inputs.contains_key(first) || known.open_inputs.contains(first) {
         return refusal.label(format!("did you mean `inputs.{}`?", parts.join(".")));
     }
+    // The words of other tools for the row of a loop.
+    let row = match first {
+        "item" | "row" | "matrix" => Some("each.value"),
+        "key" => Some("each.key"),
+        _ => None,
+    };
+    if let Some(row) = row {
+        let mut whole = vec![row];
+        whole.extend(rest);
+        return refusal.label(format!("did you mean `{}`?", whole.join(".")));
+    }
     refusal.near(first, ROOTS, &|near| near.to_owned()).help(
-        "names begin with `inputs.`, `steps.`, `plan.` or `flow.`; variables are read with `env \"NAME\"`",
+        "names begin with `inputs.`, `steps.`, `each.`, `plan.` or `flow.`; variables are read with `env \"NAME\"`",
     )
 }
 
@@ -232,6 +287,42 @@ fn no_member(name: &str, rest: &[&str], value: &Value) -> Refusal {
         }
         (Value::Object(_) | Value::Array(_), _) => refusal,
         _ => refusal.label(format!("`inputs.{name}` is neither a list nor an object")),
+    };
+    refusal.help(format!("if it may be missing, write `{{{{default {whole} ...}}}}`"))
+}
+
+fn each(path: &[String], optional: bool, known: &Known<'_>) -> Result<Meaning, Refusal> {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (known.each, parts.as_slice()) {
+        (EachHere::Nothing, _) => Err(Refusal::new(
+            Code::NameNotHere,
+            "`each` has a meaning only in a step with `for_each` or `matrix`",
+        )
+        .help("use `inputs`, or give the step `for_each`; `for_each` and `matrix` themselves know only `inputs` and `env`")),
+        (EachHere::Open, [_, "key" | "value", ..]) => Ok(Meaning::Later),
+        (EachHere::Row, [_, "key"] | [_, "value", ..]) => match known.scope.lookup(path) {
+            Some(value) => Ok(Meaning::Value(value)),
+            None if optional => Ok(Meaning::Later),
+            None => Err(no_column(&parts, known)),
+        },
+        (_, [_, other, ..]) => Err(unknown(&parts)
+            .near(other, ["key", "value"], &|near| format!("each.{near}"))
+            .help("of an iteration there are `each.key` and `each.value`")),
+        _ => Err(unknown(&parts).help("say what of it: `each.key` or `each.value`")),
+    }
+}
+
+fn no_column(parts: &[&str], known: &Known<'_>) -> Refusal {
+    let whole = parts.join(".");
+    let row = known.scope.each.as_ref();
+    let key = row.map_or("", |each| each.key.as_str());
+    let refusal = Refusal::new(Code::UnknownName, format!("`{whole}` does not exist for `{key}`"));
+    let refusal = match (row.map(|each| &each.value), parts) {
+        (Some(Value::Object(map)), [_, _, column]) => {
+            refusal.near(column, map.keys().map(String::as_str), &|near| format!("each.value.{near}"))
+        }
+        (Some(Value::Object(_) | Value::Array(_)), _) => refusal,
+        _ => refusal.label("`each.value` is neither a list nor an object"),
     };
     refusal.help(format!("if it may be missing, write `{{{{default {whole} ...}}}}`"))
 }

@@ -48,6 +48,8 @@ pub(super) enum Compiled {
 pub(super) struct Found {
     /// The steps it reads, each with the byte where it does.
     pub(super) steps: Vec<(String, usize)>,
+    /// The inputs it uses; the empty text stands for all of them.
+    pub(super) inputs: Vec<String>,
     /// The environment variables it reads.
     pub(super) env: Vec<String>,
     /// Variables that are not set, each with the byte where it is read.
@@ -285,7 +287,7 @@ impl Walk<'_> {
         }
         let of_item =
             name.starts_with("this") || name.starts_with('.') || self.locals.iter().any(|l| l == first);
-        if !of_item && ["inputs", "steps", "plan", "flow"].contains(&first) {
+        if !of_item && ["inputs", "steps", "each", "plan", "flow"].contains(&first) {
             let refusal = Refusal::new(
                 Code::UnknownName,
                 format!("inside `#each` and `#with`, `{name}` is looked for in the item"),
@@ -300,6 +302,11 @@ impl Walk<'_> {
         if parts.len() == 1 && (function(name).is_some() || name == "env") {
             self.refuse(name, usage(name));
             return None;
+        }
+        if let [inputs, rest @ ..] = parts
+            && inputs == "inputs"
+        {
+            self.found.inputs.push(rest.first().cloned().unwrap_or_default());
         }
         match resolve(parts, optional, self.here, self.known) {
             Ok(Meaning::Value(value)) => return Some(value),
@@ -317,6 +324,7 @@ impl Walk<'_> {
         match parts {
             [inputs] if inputs == "inputs" => true,
             [inputs, name, ..] if inputs == "inputs" => self.known.open_inputs.contains(name),
+            [each, ..] if each == "each" => self.known.is_row_open(),
             _ => false,
         }
     }

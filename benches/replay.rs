@@ -58,6 +58,7 @@ fn header() -> FlowHeader {
         plan_sha256: String::new(),
         environment: String::new(),
         run_key: String::new(),
+        selection: synflow::graph::Selection::default(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

@@ -66,6 +66,7 @@ fn flow(plan: &Arc<Plan>, graph: &Arc<PlanGraph>) -> Flow {
         plan_sha256: String::new(),
         environment: String::new(),
         run_key: String::new(),
+        selection: synflow::graph::Selection::default(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

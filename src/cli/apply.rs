@@ -10,6 +10,7 @@ use crate::cli::settings::Settings;
 use crate::cli::{block_on, dry_run, earlier, emulate, own, pace};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Flow, FlowHeader, FlowId};
+use crate::graph::Selection;
 use crate::journal::Journal;
 
 /// Runs the plan and returns the flow's exit code.
@@ -17,14 +18,18 @@ use crate::journal::Journal;
 /// Fails, with nothing started, if the plan is invalid (3), another process runs it or an earlier flow of it has not
 /// ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
 pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
-    let loaded = load::plan(&args.plan, &args.inputs.inputs, true, settings, &mut anstream::stderr())?;
+    let mut loaded = load::plan(&args.plan, &args.inputs.inputs, true, settings, &mut anstream::stderr())?;
+    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
+    if !selection.is_whole() {
+        loaded.narrow(&selection)?;
+    }
     let pace = pace::read(&args.driving, args.emulate)?;
     let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
     if args.dry_run {
         return dry_run::show(&loaded, max_parallel).map(|()| Exit::Done.code());
     }
     let mut journal = Journal::open(&settings.state_dir)?;
-    let header = header(args, &loaded, max_parallel, pace.limits.seed, &mut journal)?;
+    let header = header(args, &loaded, selection, max_parallel, pace.limits.seed, &mut journal)?;
     let begun = Begun { args, settings, loaded, header, pace, journal };
     block_on(async move { if args.emulate { begun.emulated().await } else { begun.real().await } })
 }
@@ -64,7 +69,7 @@ impl Begun<'_> {
         let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
         let patience = connect::driving(self.pace.limits.seed);
         while let Some(flow) = earlier::unfinished(&mut self.journal, &self.header)? {
-            if args.resume && flow.header().inputs == self.header.inputs {
+            if args.resume && self.is_like(flow.header()) {
                 return self.resume(&flow).await;
             }
             if !args.new {
@@ -83,7 +88,7 @@ impl Begun<'_> {
             // An edited plan may have changed its inputs since it was made.
             let flow = load::flow(&mut self.journal, &newest.id)?;
             let is_done = flow.is_given_up() || flow.exit_code() == Some(Exit::Done.code());
-            if flow.header().inputs == self.header.inputs && !is_done {
+            if self.is_like(flow.header()) && !is_done {
                 return self.resume(&flow).await;
             }
         }
@@ -126,9 +131,18 @@ impl Begun<'_> {
         resume::go_on(flow, self.journal, &way, self.pace, &self.args.driving, self.settings).await
     }
 
+    /// Says whether an earlier flow was begun with the same inputs and for the same steps.
+    fn is_like(&self, earlier: &FlowHeader) -> bool {
+        earlier.inputs == self.header.inputs && earlier.selection == self.header.selection
+    }
+
     fn in_the_way(&self, earlier: &FlowHeader) -> Failure {
         let failure = earlier::in_the_way(earlier);
-        if self.args.resume { failure.because("it has other inputs than those given now") } else { failure }
+        if self.args.resume {
+            failure.because("it has other inputs, or other steps, than those given now")
+        } else {
+            failure
+        }
     }
 }
 
@@ -136,6 +150,7 @@ impl Begun<'_> {
 fn header(
     args: &Apply,
     loaded: &LoadedPlan,
+    selection: Selection,
     max_parallel: usize,
     seed: u64,
     journal: &mut Journal,
@@ -149,6 +164,7 @@ fn header(
         plan_sha256: load::sha256(&loaded.text),
         environment: String::new(),
         run_key: plan.run_key.clone(),
+        selection,
         inputs: plan.inputs.clone(),
         env: plan.env.clone(),
         created_at: now(),

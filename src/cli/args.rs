@@ -91,6 +91,9 @@ pub struct Driving {
     /// The gap between two signs of life for other processes [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SYNFLOW_HEARTBEAT")]
     pub heartbeat: Option<String>,
+    /// Ends with 13 if nothing failed and a step warned
+    #[arg(long)]
+    pub strict: bool,
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignIn,
@@ -117,6 +120,12 @@ pub struct Apply {
     /// The inputs.
     #[command(flatten)]
     pub inputs: Inputs,
+    /// Runs only these steps: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
+    #[arg(long, value_name = "STEPS")]
+    pub select: Vec<String>,
+    /// Leaves out these steps; an edge on one of them counts as met
+    #[arg(long, value_name = "STEPS")]
+    pub exclude: Vec<String>,
     /// Shows what would be started in which order, and starts nothing
     #[arg(long)]
     pub dry_run: bool,

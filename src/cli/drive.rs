@@ -70,7 +70,10 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
         () = signals::obey(sender, settings.is_at_terminal, is_emulated) => return Err(left_at_once(&id, is_emulated, next)),
     };
     let code = match ended {
-        Ok(Ending::Settled) => driver.flow().exit_code().unwrap_or(Exit::Bug.code()),
+        Ok(Ending::Settled) => match driver.flow().exit_code() {
+            Some(0) if args.strict && driver.flow().has_warned() => Exit::Warned.code(),
+            code => code.unwrap_or(Exit::Bug.code()),
+        },
         Ok(Ending::WaitsForAPerson) => Exit::Unknown.code(),
         // The runs of an emulated workspace end with it.
         Ok(Ending::Detached) if is_emulated => Exit::Interrupted.code(),

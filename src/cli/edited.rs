@@ -24,7 +24,10 @@ pub(super) fn read(
     settings: &Settings,
 ) -> Result<Event, Failure> {
     let header = flow.header();
-    let loaded = load::edited_plan(path, &header.inputs, given, header.created_at, settings)?;
+    let mut loaded = load::edited_plan(path, &header.inputs, given, header.created_at, settings)?;
+    if !header.selection.is_whole() {
+        loaded.narrow(&header.selection)?;
+    }
     let other = |what: &str, now: &str, before: &str| {
         Failure::new(Exit::Contract, format!("`{}` is the {what} `{}`", path.display(), one_line(now)))
             .because(format!("flow `{}` is one of `{}`", header.id, one_line(before)))

@@ -12,7 +12,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::driver::now;
 use crate::flow::{Flow, FlowId, resume};
-use crate::graph::PlanGraph;
+use crate::graph::{PlanGraph, Selection, Unselectable, narrow};
 use crate::journal::Journal;
 use crate::plan::{self, Diagnostic, Given, Plan};
 use crate::time::Timestamp;
@@ -26,6 +26,27 @@ pub(super) struct LoadedPlan {
     pub(super) plan: Arc<Plan>,
     /// Its graph.
     pub(super) graph: Arc<PlanGraph>,
+}
+
+impl LoadedPlan {
+    /// Narrows the plan to some of its steps.
+    ///
+    /// Fails with exit 2 if a word names nothing, nothing is left, or a step would miss what another gives.
+    pub(super) fn narrow(&mut self, selection: &Selection) -> Result<(), Failure> {
+        let plan = narrow(&self.plan, &self.graph, selection).map_err(|error| {
+            let failure = Failure::new(Exit::Usage, error.to_string());
+            match error {
+                Unselectable::Reads { reader, .. } => failure.hint(format!(
+                    "`synflow resume --redo {reader}` does it again with what the others gave in the latest flow"
+                )),
+                _ => failure.hint("`synflow apply PLAN --dry-run` lists the steps"),
+            }
+        })?;
+        let bug = |_| Failure::new(Exit::Bug, "a plan without some of its steps has a cycle");
+        self.graph = Arc::new(PlanGraph::link(&plan).map_err(bug)?);
+        self.plan = Arc::new(plan);
+        Ok(())
+    }
 }
 
 /// Loads a plan from a file and writes what the reader should know about it to `out`.

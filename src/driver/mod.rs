@@ -473,6 +473,7 @@ mod tests {
             plan_sha256: String::new(),
             environment: String::new(),
             run_key: String::new(),
+            selection: crate::graph::Selection::default(),
             inputs: serde_json::Map::new(),
             env: BTreeMap::new(),
             created_at: now(),

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::graph::PlanGraph;
+use crate::graph::{PlanGraph, Selection};
 use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, Workspace};
 use crate::time::Timestamp;
 
@@ -58,6 +58,9 @@ pub struct FlowHeader {
     /// The plan's `run_key` with its templates filled in; empty where it has none.
     #[serde(default)]
     pub run_key: String,
+    /// The steps that were selected, where not all were.
+    #[serde(default, skip_serializing_if = "Selection::is_whole")]
+    pub selection: Selection,
     /// The value of every input.
     pub inputs: Map<String, Value>,
     /// The environment variables that the plan's templates name.
@@ -165,8 +168,13 @@ impl Flow {
     ///
     /// Fails if the header's text is no plan for this version.
     pub fn from_header(header: FlowHeader) -> Result<Self, String> {
-        let (plan, graph) =
-            resume::read_plan(&header.plan_text, &header.inputs, &header.env, header.created_at)?;
+        let (plan, graph) = resume::read_plan(
+            &header.plan_text,
+            &header.inputs,
+            &header.env,
+            &header.selection,
+            header.created_at,
+        )?;
         Ok(Self::new(header, Arc::new(plan), Arc::new(graph)))
     }
 

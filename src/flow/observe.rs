@@ -110,7 +110,11 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
     let failed = activities.iter().find(|activity| has_failed(activity, activities));
     let outcome = match attempt.status {
         Some(RunStatus::Succeeded) if failed.is_some() => {
-            if flow.step(step).strict { Outcome::Failed } else { Outcome::Warned }
+            if flow.step(step).strict {
+                Outcome::Failed
+            } else {
+                Outcome::Warned
+            }
         }
         Some(RunStatus::Succeeded) => Outcome::Succeeded,
         _ if attempt.cancel == Some(CancelReason::TimedOut) => Outcome::TimedOut,

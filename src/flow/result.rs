@@ -114,4 +114,9 @@ impl Flow {
             FlowOutcome::Succeeded
         }
     }
+
+    /// Says whether a step warned that was not allowed to fail either.
+    pub fn has_warned(&self) -> bool {
+        self.steps().any(|(_, step, run)| run.outcome() == Some(Outcome::Warned) && !step.allow_failure)
+    }
 }

@@ -11,7 +11,7 @@ use crate::flow::event::{Event, Outcome, Trust};
 use crate::flow::phases::Phases;
 use crate::flow::step::{StepRun, StepState};
 use crate::flow::{Flow, edge};
-use crate::graph::PlanGraph;
+use crate::graph::{PlanGraph, Selection, narrow};
 use crate::plan::{self, Given, Plan, StepId, StepIndex};
 use crate::time::Timestamp;
 
@@ -64,6 +64,7 @@ pub fn read_plan(
     text: &str,
     inputs: &Map<String, Value>,
     env: &BTreeMap<String, String>,
+    selection: &Selection,
     made_at: Timestamp,
 ) -> Result<(Plan, PlanGraph), String> {
     let given = Given {
@@ -74,7 +75,17 @@ pub fn read_plan(
     };
     let linked = plan::load(text.as_bytes(), &given)
         .and_then(|loaded| PlanGraph::link(&loaded.plan).map(|graph| (loaded.plan, graph)));
-    linked.map_err(|problems| problems.first().map_or_else(String::new, |problem| problem.message.clone()))
+    let (plan, graph) = linked
+        .map_err(|problems| problems.first().map_or_else(String::new, |problem| problem.message.clone()))?;
+    if selection.is_whole() { Ok((plan, graph)) } else { narrowed(&plan, &graph, selection) }
+}
+
+/// Narrows a plan to some of its steps; fails with a sentence if that makes no sense.
+fn narrowed(plan: &Plan, graph: &PlanGraph, selection: &Selection) -> Result<(Plan, PlanGraph), String> {
+    let plan = narrow(plan, graph, selection).map_err(|error| error.to_string())?;
+    // What had no cycle has none with fewer edges.
+    let graph = PlanGraph::link(&plan).map_err(|_| "its steps wait for each other".to_owned())?;
+    Ok((plan, graph))
 }
 
 /// Writes an input's value as the command line would give it.
@@ -230,7 +241,8 @@ impl Flow {
         else {
             return Err("it changes no plan".to_owned());
         };
-        let (plan, graph) = read_plan(plan_text, inputs, env, self.header.created_at)?;
+        let (plan, graph) =
+            read_plan(plan_text, inputs, env, &self.header.selection, self.header.created_at)?;
         let ids = plan.index();
         let left = self.steps().filter(|(_, _, run)| run.is_left_running()).map(|(step, _, _)| step);
         let under_way = self.phases.live.iter().chain(&self.phases.unknown).copied();

@@ -3,6 +3,7 @@
 //! [`PlanGraph`] holds positions only; what a step is stays in [`Plan`]. Uses petgraph's
 //! non-recursive algorithms alone: a chain of 100,000 steps must not exhaust the stack.
 
+mod narrow;
 mod select;
 
 use std::cmp::Reverse;
@@ -14,6 +15,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::plan::{Code, Diagnostic, Place, Plan, StepId, StepIndex, StepKind};
 
+pub use narrow::{Selection, narrow};
 pub use select::{Unselectable, select};
 
 /// The longest cycle that a message tells in full; of a longer one only both ends.

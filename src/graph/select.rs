@@ -22,6 +22,17 @@ pub enum Unselectable {
     /// There is nothing between the signs.
     #[error("`{0}` names no step; write it like `curate`, `curate+`, `+curate` or `tag:bronze`")]
     Empty(String),
+    /// Everything was left out.
+    #[error("no step is left to run")]
+    Nothing,
+    /// A step that is left reads what one left out would have given.
+    #[error("step `{reader}` reads what became of `{read}`, which is left out")]
+    Reads {
+        /// The step that is left.
+        reader: String,
+        /// The one that is left out.
+        read: String,
+    },
 }
 
 /// Returns the steps that any of these words selects.

@@ -14,8 +14,8 @@ use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
 use super::{
-    Edge, EdgeRule, Given, Loaded, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, pools, run_key, steps,
-    workspaces,
+    Edge, EdgeRule, Given, Loaded, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, pools, run_key,
+    steps, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
@@ -102,8 +102,12 @@ fn max_failures(reader: &mut Reader<'_>, top: Fields<'_>) -> Option<usize> {
         && most > 1
     {
         reader.report(
-            Diagnostic::at(Code::KeysExclude, entry.key.span(), "`fail_fast` stops the flow before `max_failures` does")
-                .help("remove `fail_fast` to go on until there are so many failures, or remove `max_failures`"),
+            Diagnostic::at(
+                Code::KeysExclude,
+                entry.key.span(),
+                "`fail_fast` stops the flow before `max_failures` does",
+            )
+            .help("remove `fail_fast` to go on until there are so many failures, or remove `max_failures`"),
         );
     }
     if fail_fast { Some(1) } else { most.and_then(|most| usize::try_from(most).ok()) }

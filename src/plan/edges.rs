@@ -133,11 +133,7 @@ fn one<'n, 'a: 'n>(
 }
 
 /// Recognises `{ step: load, on: failed }`, as other tools have it; gives its first key and our form.
-fn spelled_out<'n>(
-    entries: &'n [Entry],
-    text: &str,
-    index: &Index<'_>,
-) -> Option<(&'n Node, String)> {
+fn spelled_out<'n>(entries: &'n [Entry], text: &str, index: &Index<'_>) -> Option<(&'n Node, String)> {
     const NAMES: [&str; 7] = ["step", "id", "name", "task", "job", "activity", "upstream"];
     let named = entries.iter().find(|entry| {
         entry.key.key_text(text).is_some_and(|key| NAMES.contains(&key) && index.get(key).is_none())
@@ -317,7 +313,9 @@ fn no_iteration(step: &str, key: &str, span: Span, target: &Target<'_>, is_pair:
     }
     let known = format!("its iterations are {}", words::list(keys, "and"));
     if is_pair {
-        finding.help(known).help("both steps need the same keys; write the step's id alone to wait for all of them")
+        finding
+            .help(known)
+            .help("both steps need the same keys; write the step's id alone to wait for all of them")
     } else {
         finding.help(known)
     }

@@ -37,7 +37,11 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Pool> {
 }
 
 /// Reads `pool` of a step or of `defaults`: which pools it takes from, by position, and how much.
-pub(super) fn of_step(reader: &mut Reader<'_>, fields: Fields<'_>, pools: &[Pool]) -> Option<Vec<(usize, u64)>> {
+pub(super) fn of_step(
+    reader: &mut Reader<'_>,
+    fields: Fields<'_>,
+    pools: &[Pool],
+) -> Option<Vec<(usize, u64)>> {
     let node = fields.get("pool")?;
     let text = reader.text;
     let named = match &node.value {

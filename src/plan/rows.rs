@@ -95,7 +95,9 @@ fn for_each(
         return reader.wrong_type(node, "`for_each`", "a list or a map", FORMS);
     }
     match render_now(reader, node, known, env)? {
-        Value::Array(items) => Some(items.into_iter().map(|value| Row { key: plain(&value), value }).collect()),
+        Value::Array(items) => {
+            Some(items.into_iter().map(|value| Row { key: plain(&value), value }).collect())
+        }
         Value::Object(map) => {
             Some(map.into_iter().map(|(key, value)| Row { key: Some(key), value }).collect())
         }
@@ -210,7 +212,8 @@ fn axis(
         }
     };
     if let Some(bad) = values.iter().find(|value| plain(value).is_none()) {
-        let message = format!("{what} has a value that is no text, number or bool: `{}`", excerpt(&bad.to_string()));
+        let message =
+            format!("{what} has a value that is no text, number or bool: `{}`", excerpt(&bad.to_string()));
         let help = "use `for_each` with `key` for lists of maps";
         reader.report(Diagnostic::at(Code::NoIterations, node.span(), message).help(help));
         return None;
@@ -315,10 +318,14 @@ fn keyed(
         }
         if let Some(first) = first_of.insert(key.clone(), nth) {
             let message = format!("two iterations have the key `{}`", excerpt(&key));
-            let finding = Diagnostic::at(Code::IterationTwice, at, message)
-                .label(format!("item {} and item {}", first + 1, nth + 1));
+            let finding = Diagnostic::at(Code::IterationTwice, at, message).label(format!(
+                "item {} and item {}",
+                first + 1,
+                nth + 1
+            ));
             reader.report(match template {
-                Some(_) => finding.help("add what tells them apart: `\"{{each.value.schema}}.{{each.value.table}}\"`"),
+                Some(_) => finding
+                    .help("add what tells them apart: `\"{{each.value.schema}}.{{each.value.table}}\"`"),
                 None => finding.help("remove one of them, or add `key` with what tells them apart"),
             });
             break;
@@ -357,7 +364,11 @@ fn best_column(rows: &[Row]) -> String {
         let texts: Option<BTreeSet<String>> = values.collect();
         texts.is_some_and(|texts| texts.len() == rows.len())
     };
-    columns.iter().find(tells_apart).or(columns.first()).map_or_else(|| "name".to_owned(), |name| (*name).clone())
+    columns
+        .iter()
+        .find(tells_apart)
+        .or(columns.first())
+        .map_or_else(|| "name".to_owned(), |name| (*name).clone())
 }
 
 fn no_key(value: &Value, nth: usize, span: Span, column: &str) -> Diagnostic {
@@ -365,10 +376,13 @@ fn no_key(value: &Value, nth: usize, span: Span, column: &str) -> Diagnostic {
         Value::Object(_) => {
             ("a map", format!("add `key: \"{{{{each.value.{column}}}}}\"`, with what tells the items apart"))
         }
-        Value::Array(_) => ("a list", "add `key: \"{{each.value.[0]}}\"`, with what tells the items apart".to_owned()),
+        Value::Array(_) => {
+            ("a list", "add `key: \"{{each.value.[0]}}\"`, with what tells the items apart".to_owned())
+        }
         _ => ("empty", "remove it, or give it a value".to_owned()),
     };
-    let message = format!("item {} of `for_each` is {kind}, which has no text to name its iteration by", nth + 1);
+    let message =
+        format!("item {} of `for_each` is {kind}, which has no text to name its iteration by", nth + 1);
     Diagnostic::at(Code::NoIterationKey, span, message).help(help)
 }
 

@@ -46,15 +46,7 @@ pub(super) const PLAN: Shape = Shape {
         "steps",
     ],
     required: &["version", "name", "steps"],
-    later: &[
-        "timezone",
-        "environments",
-        "deadline",
-        "on_finish",
-        "on_failure",
-        "on_deadline",
-        "tests",
-    ],
+    later: &["timezone", "environments", "deadline", "on_finish", "on_failure", "on_deadline", "tests"],
 };
 
 /// The keys of a workspace.
@@ -76,7 +68,17 @@ pub(super) const INPUT: Shape = Shape {
 /// The keys of `defaults`.
 pub(super) const DEFAULTS: Shape = Shape {
     name: "`defaults`",
-    keys: &["workspace", "timeout", "on_timeout", "retry", "if_running", "pool", "allow_failure", "strict", "tags"],
+    keys: &[
+        "workspace",
+        "timeout",
+        "on_timeout",
+        "retry",
+        "if_running",
+        "pool",
+        "allow_failure",
+        "strict",
+        "tags",
+    ],
     required: &[],
     later: &[],
 };

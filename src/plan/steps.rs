@@ -15,7 +15,9 @@ use super::shape::{DEFAULTS, IF_RUNNING, MAX_PARALLEL_MAX, ON_TIMEOUT, PRIORITY_
 use super::sketch::{Index, Sketch, iteration_id};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
-use super::{IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, pools, words};
+use super::{
+    IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, pools, words,
+};
 use crate::time::Delay;
 
 /// The most steps of a plan.

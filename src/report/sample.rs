@@ -49,6 +49,7 @@ impl Sample {
             plan_sha256: "00".to_owned(),
             environment: String::new(),
             run_key: String::new(),
+            selection: crate::graph::Selection::default(),
             inputs: Map::new(),
             env: std::collections::BTreeMap::new(),
             created_at: now,

@@ -223,6 +223,7 @@ fn flow(text: &str, seed: u64) -> Flow {
         plan_sha256: String::new(),
         environment: String::new(),
         run_key: String::new(),
+        selection: synflow::graph::Selection::default(),
         inputs: Map::new(),
         env: BTreeMap::new(),
         created_at: now(),

@@ -9,6 +9,7 @@ use synflow::plan::{self, Given};
 use synflow::time::Timestamp;
 
 use crate::play::{Play, activity};
+use crate::space::TestSpace;
 use crate::witness::{Stage, outcomes, ran, wait_until};
 
 use RunStatus::{Failed, Succeeded};
@@ -29,7 +30,12 @@ trait ById {
 
 impl ById for Play {
     fn at(&self, id: &str) -> usize {
-        self.flow.plan().steps.iter().position(|step| step.id.as_str() == id).unwrap_or_else(|| panic!("no {id}"))
+        self.flow
+            .plan()
+            .steps
+            .iter()
+            .position(|step| step.id.as_str() == id)
+            .unwrap_or_else(|| panic!("no {id}"))
     }
 
     /// Plays a step to its end.
@@ -57,7 +63,8 @@ impl ById for Play {
 }
 
 /// Two iterations, one step that waits for both, and one that waits for one of them.
-const PAIR: &str = "steps:\n  a: { for_each: [x, y] }\n  all: { depends_on: [a] }\n  one: { depends_on: ['a[x]'] }\n";
+const PAIR: &str =
+    "steps:\n  a: { for_each: [x, y] }\n  all: { depends_on: [a] }\n  one: { depends_on: ['a[x]'] }\n";
 
 #[test]
 fn an_edge_on_a_step_waits_for_every_iteration_and_a_named_one_for_its_own() {
@@ -97,7 +104,11 @@ fn a_group_that_may_fail_does_not_hide_what_went_wrong_above_it() {
     assert_eq!(play.outcome("a[x]"), Some(Outcome::Blocked));
     play.ends("a[y]", Succeeded);
     assert_eq!(play.outcome("a"), Some(Outcome::Failed));
-    assert_eq!(play.outcome("all"), Some(Outcome::Blocked), "an iteration is blocked by a failure that was not allowed");
+    assert_eq!(
+        play.outcome("all"),
+        Some(Outcome::Blocked),
+        "an iteration is blocked by a failure that was not allowed"
+    );
 }
 
 #[test]
@@ -159,7 +170,9 @@ fn a_step_nobody_knows_the_end_of_keeps_its_share_and_the_flow_says_so() {
 
 #[test]
 fn a_retry_delay_frees_the_share() {
-    let mut play = play("pools: { sql: 1 }\nsteps:\n  a: { pool: sql, retry: { max_attempts: 2 } }\n  b: { pool: sql }\n");
+    let mut play = play(
+        "pools: { sql: 1 }\nsteps:\n  a: { pool: sql, retry: { max_attempts: 2 } }\n  b: { pool: sql }\n",
+    );
     play.ends("a", Failed);
     assert_eq!(play.starts(), ["b"]);
 }
@@ -191,7 +204,9 @@ fn what_runs_last_waits_for_all_others_and_goes_by_the_flow_so_far() {
 
 #[test]
 fn an_allowed_failure_is_none_for_what_runs_last() {
-    let mut play = play("steps:\n  a: { allow_failure: true }\n  good: { finally: succeeded }\n  bad: { finally: failed }\n");
+    let mut play = play(
+        "steps:\n  a: { allow_failure: true }\n  good: { finally: succeeded }\n  bad: { finally: failed }\n",
+    );
     play.ends("a", Failed);
     assert_eq!(play.starts(), ["good"]);
 }
@@ -233,7 +248,9 @@ fn after_a_failure_too_many_nothing_new_starts_but_what_cleans_up() {
 
 #[test]
 fn a_flow_stops_after_as_many_failures_as_the_plan_says() {
-    let mut play = play("max_failures: 2\nsteps:\n  a: {}\n  b: {}\n  c: { allow_failure: true }\n  d: { depends_on: [c] }\n");
+    let mut play = play(
+        "max_failures: 2\nsteps:\n  a: {}\n  b: {}\n  c: { allow_failure: true }\n  d: { depends_on: [c] }\n",
+    );
     play.ends("a", Failed);
     play.ends("c", Failed);
     assert_eq!(play.starts(), ["b", "d"], "an allowed failure does not count");
@@ -252,7 +269,7 @@ fn a_resume_begins_anew_what_a_failure_stopped_and_what_runs_last() {
     let redo_ids: Vec<&str> = redo.iter().map(synflow::plan::StepId::as_str).collect();
     assert_eq!(redo_ids, ["a", "b", "bad", "mend", "after", "last", "all other steps"]);
     play.record(Event::Resumed { redo, trust: std::collections::BTreeMap::new() });
-    assert_eq!(play.starts(), ["a", "bad", "b"]);
+    assert_eq!(play.starts(), ["bad", "a", "b"]);
     for step in ["a", "bad", "b"] {
         play.ends(step, Succeeded);
     }
@@ -321,12 +338,19 @@ fn a_plan_with_every_kind_of_step_can_be_killed_and_goes_on() {
     let said = stage.run("apply PLAN --resume");
     assert_eq!(said.code, 0, "{}", said.stderr);
     let status = stage.space.status();
-    assert_eq!(status["steps"].as_array().unwrap().len(), 8, "groups are no entries of their own: {status:#}");
+    assert_eq!(
+        status["steps"].as_array().unwrap().len(),
+        8,
+        "groups are no entries of their own: {status:#}"
+    );
     assert!(outcomes(&status).values().all(|outcome| *outcome == "succeeded"), "{status:#}");
     let record = stage.emulator.record();
     let runs: Vec<&Value> = record["runs"].as_array().unwrap().iter().collect();
     let of = |pipeline: &str| runs.iter().filter(|run| run["pipeline"] == pipeline).collect::<Vec<_>>();
-    assert_eq!((of("ingest").len(), of("curate").len(), of("publish").len(), of("pause").len()), (3, 4, 1, 1));
+    assert_eq!(
+        (of("ingest").len(), of("curate").len(), of("publish").len(), of("pause").len()),
+        (3, 4, 1, 1)
+    );
     let texts: Vec<&Value> = of("curate").iter().map(|run| &run["parameters"]["text"]).collect();
     assert!(texts.contains(&&json!("of emea")), "{texts:?}");
     // Of the pool there is one: no two runs of `curate` at once.
@@ -354,4 +378,36 @@ fn all_iterations_can_be_cancelled_by_the_id_of_their_step() {
     assert_eq!(outcomes(&status)["b"], "-");
     apply.kill().unwrap();
     apply.wait().unwrap();
+}
+
+#[test]
+fn a_warned_step_ends_13_where_that_is_asked_for() {
+    let copy = json!({ "name": "Copy_1", "type": "Wait", "typeProperties": { "waitTimeInSeconds": 1 } });
+    let mend = json!({ "name": "Mend", "type": "Wait", "typeProperties": { "waitTimeInSeconds": 1 },
+        "dependsOn": [{ "activity": "Copy_1", "dependencyConditions": ["Failed"] }] });
+    let definition = json!({ "name": "a", "properties": { "activities": [copy, mend] } });
+    let check = |keys: &str, words: &str, code: i32, outcome: &str| {
+        let space = TestSpace::new();
+        std::fs::create_dir_all(space.path("git/pipeline")).unwrap();
+        space.write("git/pipeline/a.json", &definition.to_string());
+        let script = space.write(
+            "script.yaml",
+            "speed: 20\npipelines:\n  a: { activities: { Copy_1: { fails_first: 1 } } }\n",
+        );
+        let plan = space.write(
+            "plan.yaml",
+            &format!("version: 1\nname: test\nworkspace: contoso-dw\n{keys}steps:\n  a: {{}}\n"),
+        );
+        let (plan, script, git) = (plan.display(), script.display(), space.path("git"));
+        let said = space.run(&format!(
+            "apply {plan} --emulate --script {script} --artifacts {} --beat 100ms{words}",
+            git.display()
+        ));
+        assert_eq!(said.code, code, "{keys} {words}: {}", said.stderr);
+        assert_eq!(outcomes(&space.status())["a"], outcome, "{keys} {words}: {}", said.stderr);
+    };
+    check("", "", 0, "warned");
+    check("", " --strict", 13, "warned");
+    check("strict: true\n", "", 1, "failed");
+    check("defaults: { allow_failure: true }\n", " --strict", 0, "warned");
 }

@@ -32,6 +32,7 @@ mod retry;
 mod running_already;
 mod screen;
 mod script_server;
+mod selecting;
 mod sign_in;
 mod simulation;
 mod source_text;

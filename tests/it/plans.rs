@@ -163,8 +163,7 @@ fn a_second_reader_of_yaml_sees_the_same() {
         let wanted: Vec<&str> = steps.keys().map(String::as_str).filter(has_runs).collect();
         assert_eq!(wanted, ids, "{}", name(&path));
         for (_, step) in plan.runs() {
-            let Some(parameters) = steps[own_id(step)].get("parameters").and_then(Value::as_object)
-            else {
+            let Some(parameters) = steps[own_id(step)].get("parameters").and_then(Value::as_object) else {
                 continue;
             };
             assert_eq!(parameters.len(), step.parameters.len());

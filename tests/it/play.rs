@@ -67,6 +67,7 @@ pub(crate) fn header(id: &str, plan_name: &str, max_parallel: usize) -> FlowHead
         plan_sha256: String::new(),
         environment: String::new(),
         run_key: String::new(),
+        selection: synflow::graph::Selection::default(),
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         created_at: DAWN,

@@ -161,6 +161,7 @@ impl Show {
             plan_sha256: String::new(),
             environment: String::new(),
             run_key: String::new(),
+            selection: synflow::graph::Selection::default(),
             inputs: Map::new(),
             env: std::collections::BTreeMap::new(),
             created_at: now,

@@ -288,7 +288,9 @@ impl World {
         self.has_edited = true;
         let plan_text = edited(&self.sketch.plan);
         let (inputs, env) = (serde_json::Map::new(), BTreeMap::new());
-        let (plan, _) = resume::read_plan(&plan_text, &inputs, &env, DAWN).unwrap();
+        let (plan, _) =
+            resume::read_plan(&plan_text, &inputs, &env, &synflow::graph::Selection::default(), DAWN)
+                .unwrap();
         self.judge.plan_changed(plan.clone());
         self.sketch.plan = plan;
         let (plan_file, plan_sha256) = ("sketch.yaml".to_owned(), String::new());

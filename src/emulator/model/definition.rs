@@ -40,6 +40,8 @@ pub(super) struct Activity {
     /// How often it is tried again, and after how many seconds.
     pub(super) retries: u64,
     pub(super) retry_interval_s: u64,
+    /// Whether nobody may see what it produced.
+    pub(super) hides_output: bool,
     /// The type's own settings, without inner activities.
     pub(super) settings: Value,
     /// Parameters its settings read.
@@ -231,6 +233,7 @@ impl Activity {
                 .pointer("/policy/retryIntervalInSeconds")
                 .and_then(Value::as_u64)
                 .unwrap_or(RETRY_INTERVAL_S),
+            hides_output: raw.pointer("/policy/secureOutput").and_then(Value::as_bool).unwrap_or(false),
             settings: own,
             reads,
             body,
@@ -247,6 +250,7 @@ impl Activity {
             user_properties: Value::Object(Map::new()),
             retries: 0,
             retry_interval_s: RETRY_INTERVAL_S,
+            hides_output: false,
             settings: Value::Object(Map::new()),
             reads: Vec::new(),
             body: Body::Simple,

@@ -140,6 +140,7 @@ impl Run {
         let failure_type = if error.is_some() { "UserError" } else { "" };
         let moves_data = row.kind == "Copy" && row.end.is_some();
         let is_bare = matches!(row.status, "Inactive" | "Skipped");
+        let has_output = !is_bare && !row.hides_output && (row.end.is_some() || row.child.is_some());
         json!({
             "pipelineName": self.pipeline,
             "pipelineRunId": self.id,
@@ -152,7 +153,7 @@ impl Run {
             "activityRunEnd": stamp_or_null(row.end, self.number),
             "durationInMs": duration,
             "input": if is_bare { json!({}) } else { row.input.clone() },
-            "output": if is_bare || row.end.is_none() && row.child.is_none() { json!({}) } else { row.output.clone() },
+            "output": if has_output { row.output.clone() } else { json!({}) },
             "error": {
                 "errorCode": error.map_or("", |error| error.code.as_str()),
                 "message": error.map_or("", |error| error.message.as_str()),

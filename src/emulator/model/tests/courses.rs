@@ -354,6 +354,60 @@ fn returns_what_the_script_says() {
 }
 
 #[test]
+fn returns_every_type_of_set_variable() {
+    let typed = |kind: &str, content: serde_json::Value| json!({ "type": kind, "content": content });
+    let pair = |key: &str, value: serde_json::Value| json!({ "key": key, "value": value });
+    let definition = json!({ "properties": {
+        "parameters": { "day": { "type": "string" } },
+        "activities": [{ "name": "Return", "type": "SetVariable", "typeProperties": {
+            "variableName": "pipelineReturnValue", "setSystemVariable": true,
+            "value": [
+                pair("text", typed("String", json!("@as it is"))),
+                pair("day", typed("Expression", json!("@pipeline().parameters.day"))),
+                pair("list", typed("Array", json!([
+                    typed("Int", json!("3")),
+                    typed("Expression", json!("@concat(pipeline().parameters.day, '!')")),
+                    typed("Array", json!([typed("Null", json!(null))])),
+                ]))),
+                pair("yes", typed("Boolean", json!("True"))),
+                pair("none", json!({ "type": "Null" })),
+                pair("int", typed("Int", json!(7))),
+                pair("float", typed("Float", json!("1.5"))),
+                pair("object", typed("Object", json!([pair("k", typed("Int", json!(1)))]))),
+                pair("plain", typed("Object", json!({ "k": [1] }))),
+            ],
+        }}],
+    }});
+    let mut bench = Bench::new("pipelines: { pl: { return_value: { int: 8 } } }", &[("pl.json", definition)]);
+    bench.start("pl", RUN, &json!({ "day": "mon" }));
+    bench.settle();
+    let want = json!({
+        "int": 8, "text": "@as it is", "day": "mon", "list": [3, "mon!", [null]], "yes": true, "none": null,
+        "float": 1.5, "object": { "k": 1 }, "plain": { "k": [1] },
+    });
+    assert_eq!(bench.run(RUN)["pipelineReturnValue"], want);
+}
+
+#[test]
+fn a_secured_output_is_used_and_not_shown() {
+    let definition = json!({ "properties": { "activities": [
+        { "name": "Token", "type": "WebActivity", "policy": { "secureOutput": true } },
+        { "name": "Return", "type": "SetVariable",
+          "dependsOn": [{ "activity": "Token", "dependencyConditions": ["Succeeded"] }],
+          "typeProperties": { "variableName": "pipelineReturnValue", "setSystemVariable": true, "value": [
+            { "key": "length", "value": { "type": "Expression", "content": "@length(activity('Token').output.token)" } },
+          ] } },
+    ]}});
+    let script = "pipelines: { pl: { activities: { Token: { output: { token: hush } } } } }";
+    let mut bench = Bench::new(script, &[("pl.json", definition)]);
+    bench.start("pl", RUN, &json!({}));
+    bench.settle();
+    assert_eq!(bench.run(RUN)["pipelineReturnValue"], json!({ "length": 4 }));
+    let shown = bench.activities("pl", RUN);
+    assert_eq!((&shown[0]["status"], &shown[0]["output"]), (&json!("Succeeded"), &json!({})));
+}
+
+#[test]
 fn secret_parameters_are_never_shown() {
     let definition = json!({ "properties": {
         "parameters": { "key": { "type": "secureString" }, "day": { "type": "string" } },

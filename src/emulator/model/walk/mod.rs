@@ -73,6 +73,8 @@ pub(super) struct Row {
     /// Which retry it is; 0 is the first try.
     pub(super) retry: u64,
     pub(super) child: Option<String>,
+    /// Whether nobody may see its output.
+    pub(super) hides_output: bool,
     block: usize,
     index: usize,
     /// What it will end with.
@@ -297,6 +299,7 @@ impl Walk {
             user_properties: activity.user_properties.clone(),
             retry: self.blocks[block].retries[index],
             child: None,
+            hides_output: activity.hides_output,
             block,
             index,
             fails: None,

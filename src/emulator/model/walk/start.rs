@@ -261,27 +261,45 @@ impl Walk {
         declared.map_or(variable, String::as_str).to_owned()
     }
 
+    /// Returns the value of a `{"type","content"}`: each of the service's types in the JSON that it names. Recurses as
+    /// deep as the definition, which has a limit.
+    fn content(&self, row: usize, typed: &Value, ground: &Ground<'_>) -> Result<Value, Failing> {
+        let (Some(kind), Some(content)) = (typed.get("type").and_then(Value::as_str), typed.get("content"))
+        else {
+            return Ok(if typed.get("type").is_some() { Value::Null } else { typed.clone() });
+        };
+        let read = |text: &str| serde_json::from_str(&text.trim().to_lowercase()).ok();
+        Ok(match (kind, content) {
+            ("Expression", _) => {
+                let code = json!({ "value": content, "type": "Expression" });
+                self.evaluate(row, &code, ground)?
+            }
+            ("Null", _) => Value::Null,
+            ("Array", Value::Array(items)) => {
+                let items = items.iter().map(|item| self.content(row, item, ground));
+                Value::Array(items.collect::<Result<_, _>>()?)
+            }
+            ("Object", Value::Array(pairs)) => {
+                let members = pairs.iter().map(|pair| {
+                    let key = pair.get("key").and_then(Value::as_str).unwrap_or_default();
+                    let value = self.content(row, pair.get("value").unwrap_or(&Value::Null), ground)?;
+                    Ok((key.to_owned(), value))
+                });
+                Value::Object(members.collect::<Result<_, _>>()?)
+            }
+            // Studio writes these as texts.
+            ("Int" | "Float" | "Boolean", Value::String(text)) => {
+                read(text).unwrap_or_else(|| content.clone())
+            }
+            _ => content.clone(),
+        })
+    }
+
     /// Sets the run's return value: `[{"key","value":{"type","content"}}]` (protocol 3.7).
     fn set_returned(&mut self, row: usize, value: &Value, ground: &Ground<'_>) -> Result<(), Failing> {
         for pair in value.as_array().map_or(&[][..], Vec::as_slice) {
             let key = pair.get("key").and_then(Value::as_str).unwrap_or_default();
-            let content = pair.pointer("/value/content").unwrap_or(&Value::Null);
-            let kind = pair.pointer("/value/type").and_then(Value::as_str).unwrap_or_default();
-            let content = match kind {
-                "Expression" => {
-                    let code = json!({ "value": content, "type": "Expression" });
-                    self.evaluate(row, &code, ground)?
-                }
-                "Array" => Value::Array(
-                    content
-                        .as_array()
-                        .map_or(&[][..], Vec::as_slice)
-                        .iter()
-                        .map(|entry| entry.get("content").unwrap_or(entry).clone())
-                        .collect(),
-                ),
-                _ => content.clone(),
-            };
+            let content = self.content(row, pair.get("value").unwrap_or(&Value::Null), ground)?;
             // The script's word wins over the definition's.
             if !ground.behaviour.return_value.contains_key(key) {
                 self.returned.insert(key.to_owned(), content);

@@ -83,6 +83,7 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
             message: String::new(),
             run_start: Some(DAWN),
             run_end: Some(DAWN),
+            returned: None,
         },
         Event::AttemptEnded {
             step: step(),
@@ -90,6 +91,7 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
             outcome: Outcome::Succeeded,
             error: None,
             restart: None,
+            outputs: None,
         },
         Event::StepEnded { step: step(), outcome: Outcome::Succeeded, reason: String::new() },
     ]

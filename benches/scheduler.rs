@@ -120,6 +120,7 @@ fn play(flow: &mut Flow) -> u64 {
                 run_start: None,
                 run_end: None,
                 last_updated: None,
+                return_value: None,
             };
             let event = observe::run_seen(flow, step, &seen).expect("the run has ended");
             record(flow, now, event);

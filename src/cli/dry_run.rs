@@ -56,11 +56,17 @@ fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
     }
     let scope = plan.scope(step);
     for (name, template) in &step.parameters {
-        let value = match template.render(&scope) {
-            Ok(value) => value,
-            Err(_) => Value::String("(known when the step starts)".to_owned()),
+        // A `default` for a step's value would hide that the value is still to come.
+        let value = Some(template).filter(|template| template.steps().is_empty());
+        let value = match value.map(|template| template.render(&scope)) {
+            Some(Ok(value)) => value,
+            _ => Value::String("(known when the step starts)".to_owned()),
         };
         line(out, &format!("    {name} = {value}"));
+    }
+    if !step.outputs.is_empty() {
+        let names: Vec<&str> = step.outputs.iter().map(|output| output.name.as_str()).collect();
+        line(out, &format!("    gives {}", names.join(", ")));
     }
     if let Some(timeout) = step.timeout {
         line(out, &format!("    times out after {}", timeout.short()));

@@ -10,7 +10,7 @@ use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::flow::{Event, Flow, Outcome};
-use crate::plan::{Plan, Step, StepId, StepIndex};
+use crate::plan::{OutputSource, Plan, Step, StepId, StepIndex};
 use crate::report::one_line;
 
 /// Reads an edited plan for a flow: with the flow's inputs, those given now before them, and dates as they were when it
@@ -152,9 +152,14 @@ fn changes(old: &Plan, was: &Step, new: &Plan, step: &Step) -> Vec<String> {
         ("if_running", was.if_running != step.if_running),
         ("priority", was.priority != step.priority),
         ("strict", was.strict != step.strict),
+        ("outputs", outputs(was) != outputs(step)),
     ];
     changes.extend(keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("`{key}`")));
     changes
+}
+
+fn outputs(step: &Step) -> Vec<(&str, &OutputSource)> {
+    step.outputs.iter().map(|output| (output.name.as_str(), &output.source)).collect()
 }
 
 /// Returns the parameters that a step would send by the edited plan; nothing if they cannot be told.

@@ -525,6 +525,7 @@ mod tests {
             run_start: None,
             run_end: None,
             last_updated: None,
+            return_value: None,
         };
         let asked_at = now();
         let look_up = Done::LookUp { step, run, asked_at, answer: Ok(Some(seen.clone())) };

@@ -260,20 +260,22 @@ impl Flow {
             Event::RunChanged { status, .. } => attempt.status = Some(status.clone()),
             Event::CancelIntended { reason, .. } => attempt.cancel = Some(*reason),
             Event::CancelAccepted { .. } => attempt.cancel_accepted = true,
-            Event::RunEnded { status, message, run_start, run_end, .. } => {
+            Event::RunEnded { status, message, run_start, run_end, returned, .. } => {
                 attempt.status = Some(status.clone());
                 attempt.message.clone_from(message);
                 attempt.run_start = *run_start;
                 attempt.run_end = *run_end;
+                attempt.returned.clone_from(returned);
             }
-            Event::AttemptEnded { outcome, error, restart, .. } => {
+            Event::AttemptEnded { outcome, error, restart, outputs, .. } => {
                 // Of an end that the service has not told, the run knows nothing: it goes on.
-                let is_left = attempt.started_at.is_some()
-                    && attempt.status.as_ref().is_none_or(|word| !word.is_terminal());
+                let is_left = attempt.started_at.is_some() && !attempt.is_run_over();
                 attempt.left_running = is_left && *outcome == Outcome::TimedOut;
                 attempt.outcome = Some(*outcome);
                 attempt.error.clone_from(error);
                 attempt.restart.clone_from(restart);
+                attempt.outputs.clone_from(outputs);
+                attempt.returned = None;
                 attempt.ended_at = Some(at);
             }
             _ => {}

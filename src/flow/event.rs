@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::plan::StepId;
+use crate::plan::{Outputs, StepId};
 use crate::time::Timestamp;
 
 /// The id of a flow: six or more lower-case hexadecimal digits.
@@ -334,6 +334,9 @@ pub enum Event {
         /// When the service says it ended.
         #[serde(default)]
         run_end: Option<Timestamp>,
+        /// What it returned of all that the step's outputs name, by their paths below `return_value`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned: Option<Box<Outputs>>,
     },
     /// The attempt is over: its activities were read, or there was no run.
     AttemptEnded {
@@ -349,6 +352,9 @@ pub enum Event {
         /// How the next attempt may take up this one, where the plan asks for that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         restart: Option<Restart>,
+        /// What its run gave of the outputs that the step declares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<Box<Outputs>>,
     },
     /// Another attempt follows.
     RetryScheduled {
@@ -541,6 +547,8 @@ pub struct RunSeen {
     pub run_end: Option<Timestamp>,
     /// When the record last changed, by the service's clock.
     pub last_updated: Option<Timestamp>,
+    /// What it returned; nothing where the service shows nothing.
+    pub return_value: Option<Value>,
 }
 
 /// An activity of a run as the service shows it.

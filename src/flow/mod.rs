@@ -10,6 +10,7 @@ pub mod edge;
 pub mod event;
 mod judge;
 pub mod observe;
+mod outputs;
 mod phases;
 pub mod policy;
 mod result;
@@ -36,6 +37,7 @@ pub use event::{
     ActivitySeen, CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId,
     RunSeen, RunStatus, StartOutcome, StepError, Trust,
 };
+pub use outputs::OUTPUT_BYTES_MAX;
 pub use result::{Counts, FlowOutcome};
 pub use step::{Attempt, Origin, StepRun, StepState};
 
@@ -332,12 +334,14 @@ impl Flow {
     pub fn scope(&self, step: StepIndex) -> Scope {
         let named = self.step(step).parameters.iter().flat_map(|(_, template)| template.steps());
         let facts = named.filter_map(|id| {
-            let run = self.run(self.index(self.step(step).pairs.get(id).unwrap_or(id))?);
+            let index = self.index(self.step(step).pairs.get(id).unwrap_or(id))?;
+            let run = self.run(index);
             Some((
                 id.clone(),
                 StepFacts {
                     outcome: run.outcome()?.word().to_owned(),
                     run_id: run.last_attempt().map(|attempt| attempt.run.to_string()),
+                    outputs: outputs::known(self, index),
                 },
             ))
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::flow::policy::{self, Limits};
 use crate::flow::{
     ActivitySeen, Attempt, CancelReason, Event, Flow, Outcome, Restart, RunId, RunSeen, RunStatus,
-    StartOutcome, StepError, StepState,
+    StartOutcome, StepError, StepState, outputs,
 };
 use crate::plan::{RetryMode, StepIndex};
 use crate::time::Timestamp;
@@ -49,7 +49,8 @@ pub fn start_answered(
 pub fn run_seen(flow: &Flow, step: StepIndex, seen: &RunSeen) -> Option<Event> {
     let run = flow.run(step);
     let attempt = run.last_attempt().filter(|attempt| attempt.run == seen.run)?;
-    let (step, number) = (flow.step(step).id.clone(), attempt.number);
+    let place = flow.step(step);
+    let (step, number) = (place.id.clone(), attempt.number);
     match run.state {
         StepState::Unclear { .. } => {
             Some(Event::RunStarted { step, attempt: number, run: seen.run, adopted: true })
@@ -61,6 +62,7 @@ pub fn run_seen(flow: &Flow, step: StepIndex, seen: &RunSeen) -> Option<Event> {
             message: seen.message.clone(),
             run_start: seen.run_start,
             run_end: seen.run_end,
+            returned: outputs::returned(place, seen.return_value.as_ref()),
         }),
         StepState::Running if attempt.status.as_ref() != Some(&seen.status) => {
             Some(Event::RunChanged { step, attempt: number, status: seen.status.clone() })
@@ -131,7 +133,10 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
     let place = flow.step(step);
     let wants_restart = outcome == Outcome::Failed && place.retry.mode == RetryMode::FromFailure;
     let restart = wants_restart.then(|| restart(attempt, activities));
-    Event::AttemptEnded { step: place.id.clone(), attempt: attempt.number, outcome, error, restart }
+    let taken_up = |other: &&Attempt| attempt.recovery.as_ref().is_some_and(|it| it.run == other.run);
+    let earlier = flow.run(step).attempts.iter().rev().find(taken_up);
+    let outputs = outputs::taken(place, attempt, earlier, activities);
+    Event::AttemptEnded { step: place.id.clone(), attempt: attempt.number, outcome, error, restart, outputs }
 }
 
 /// Returns what the run itself tells of its end.

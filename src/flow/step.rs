@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::flow::event::{CancelReason, Outcome, Recovery, Restart, RunId, RunStatus, StepError};
+use crate::plan::Outputs;
 use crate::time::Timestamp;
 
 /// Where a step is.
@@ -110,6 +111,10 @@ pub struct Attempt {
     pub run_start: Option<Timestamp>,
     /// See `run_start`.
     pub run_end: Option<Timestamp>,
+    /// What the run returned of all that the step's outputs name, until they are taken from it.
+    pub returned: Option<Box<Outputs>>,
+    /// What the run gave of the outputs that the step declares.
+    pub outputs: Option<Box<Outputs>>,
     /// Why we asked for its end, if we did.
     pub cancel: Option<CancelReason>,
     /// Whether the service took the cancel.
@@ -172,6 +177,11 @@ impl StepRun {
         self.current_attempt().and_then(|attempt| attempt.error.as_ref())
     }
 
+    /// Returns what the newest attempt that counts gave of the step's outputs; nothing while it is not over.
+    pub fn outputs(&self) -> Option<&Outputs> {
+        self.current_attempt().and_then(|attempt| attempt.outputs.as_deref())
+    }
+
     /// Says whether the step is over; an unknown one is not.
     pub const fn is_over(&self) -> bool {
         matches!(self.state, StepState::Ended { .. })
@@ -214,6 +224,11 @@ impl StepRun {
 }
 
 impl Attempt {
+    /// Says whether the service has told the end of the run.
+    pub fn is_run_over(&self) -> bool {
+        self.status.as_ref().is_some_and(RunStatus::is_terminal)
+    }
+
     /// Notes that the attempt's run is known.
     pub(super) fn begin_run(&mut self, run: RunId, origin: Origin, at: Timestamp) {
         self.run = run;
@@ -232,6 +247,8 @@ impl Attempt {
         self.message.clear();
         self.run_start = None;
         self.run_end = None;
+        self.returned = None;
+        self.outputs = None;
         self.cancel = None;
         self.cancel_accepted = false;
         self.left_running = false;
@@ -265,6 +282,8 @@ impl Attempt {
             message: String::new(),
             run_start: None,
             run_end: None,
+            returned: None,
+            outputs: None,
             cancel: None,
             cancel_accepted: false,
             ended_at: None,

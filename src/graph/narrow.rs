@@ -143,7 +143,7 @@ mod tests {
         check(&["mend"], &[], &["mend not"]);
         check(&["next+1"], &[], &["next", "last all other steps"]);
         check(&["+next"], &["a[x]"], &["up", "a[y] up", "next a"]);
-        check(&[], &["up+"], &["last all other steps"]);
+        check(&[], &["up", "a", "next", "mend", "read"], &["last all other steps"]);
         check(&[], &["a", "read"], &["up", "next", "mend not", "last all other steps"]);
     }
 

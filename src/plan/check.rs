@@ -14,8 +14,8 @@ use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
 use super::{
-    Edge, EdgeRule, Given, Loaded, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, pools, run_key,
-    steps, workspaces,
+    Edge, EdgeRule, Given, Loaded, Outputs, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, outputs,
+    pools, run_key, steps, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
@@ -69,13 +69,19 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         return None;
     }
     let index = Index::of(&sketches);
-    known.expect_flow(sketches.iter().flat_map(Sketch::ids).map(|id| (id, trial_facts())).collect());
+    let trial = sketches.iter().flat_map(Sketch::ids).map(|id| (id, trial_facts())).collect();
+    known.groups = sketches.iter().filter_map(Sketch::group).collect();
+    known.expect_flow(trial, outputs::declared(reader.text, entries));
     let around = Around { workspaces: &workspaces, pools: &pools, defaults: &defaults, index: &index };
     let mut steps: Vec<Step> = Vec::new();
     for sketch in &sketches {
         steps.extend(steps::read(reader, sketch, &around, &mut known, &mut env));
     }
-    steps.extend(barrier(&steps));
+    // A step that could not be read leaves the others in wrong places.
+    if steps.len() == index.barrier().0 {
+        steps.extend(barrier(&steps));
+        outputs::check_reads(reader, &steps);
+    }
 
     let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
     Some(Plan {
@@ -154,6 +160,7 @@ fn trial_facts() -> StepFacts {
     StepFacts {
         outcome: "succeeded".to_owned(),
         run_id: Some("00000000-0000-4000-8000-000000000000".to_owned()),
+        outputs: Outputs::default(),
     }
 }
 
@@ -233,8 +240,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::plan::{
-        Backoff, Condition, Diagnostic, EdgeRule, Given, IfRunning, Loaded, OnTimeout, Plan, RetryMode,
-        RetryOn, Scope, Step, StepFacts, StepId, load,
+        Backoff, Condition, Diagnostic, EdgeRule, Given, IfRunning, Loaded, OnTimeout, Outputs, Plan,
+        RetryMode, RetryOn, Scope, Step, StepFacts, StepId, load,
     };
     use crate::time::{Delay, Timestamp};
 
@@ -382,7 +389,7 @@ mod tests {
                 env: BTreeMap::from([("REGION".to_owned(), "emea".to_owned())]),
                 steps: BTreeMap::from([(
                     StepId::new("up"),
-                    StepFacts { outcome: "failed".to_owned(), run_id: None },
+                    StepFacts { outcome: "failed".to_owned(), ..StepFacts::default() },
                 )]),
                 ..Scope::default()
             };
@@ -465,6 +472,53 @@ mod tests {
     }
 
     #[test]
+    fn outputs_keep_their_types_and_say_why_they_are_absent() {
+        let text = "steps:\n  up: { outputs: { n: '{{return_value.n}}', l: '{{return_value.l}}', gone: '{{return_value.g}}' } }\n";
+        let check = |value: &str, want: Result<Value, &str>| {
+            let plan =
+                accepted(&format!("{text}  it: {{ depends_on: [up], parameters: {{ p: {value} }} }}\n"));
+            let values = json!({ "n": 1200, "l": [{ "id": 7 }] });
+            let outputs = Outputs {
+                values: values.as_object().cloned().expect("an object"),
+                absent: [("gone".to_owned(), "the run returned no `g`".to_owned())].into(),
+            };
+            let facts = StepFacts { outputs, ..StepFacts::default() };
+            let scope = Scope { steps: BTreeMap::from([(StepId::new("up"), facts)]), ..Scope::default() };
+            let got = plan.steps[1].parameters[0].1.render(&scope);
+            assert_eq!(got, want.map_err(str::to_owned), "{value}");
+        };
+        check("'{{steps.up.outputs.n}}'", Ok(json!(1200)));
+        check("'{{steps.up.outputs.l}}'", Ok(json!([{ "id": 7 }])));
+        check("'{{steps.up.outputs.l.[0].id}}'", Ok(json!(7)));
+        check("'{{steps.up.outputs.n}} rows'", Ok(json!("1200 rows")));
+        check("'{{json steps.up.outputs.l}}'", Ok(json!("[{\"id\":7}]")));
+        check("'{{default steps.up.outputs.gone 0}}'", Ok(json!(0)));
+        check("'{{default steps.up.outputs.l.[9].id null}}'", Ok(json!(null)));
+        check(
+            "'{{#each steps.up.outputs.l}}{{this.id}}/{{@root.steps.up.outputs.n}}{{/each}}'",
+            Ok(json!("7/1200")),
+        );
+        check("'{{#if (default steps.up.outputs.gone false)}}y{{else}}n{{/if}}'", Ok(json!("n")));
+        check("'{{#if steps.up.outputs.n}}y{{else}}n{{/if}}'", Ok(json!("y")));
+        let gone = "`steps.up.outputs.gone` has no value: the run returned no `g`; give one with `{{default steps.up.outputs.gone ...}}`";
+        check("'{{steps.up.outputs.gone}}'", Err(gone));
+        check("'n={{steps.up.outputs.gone}}'", Err(gone));
+        check("'{{json steps.up.outputs.gone}}'", Err(gone));
+        check("'{{#if steps.up.outputs.gone}}y{{else}}n{{/if}}'", Err(gone));
+        check("'{{#each steps.up.outputs.gone}}y{{/each}}'", Err(gone));
+        check(
+            "'{{steps.up.outputs.l.[1].id}}'",
+            Err(
+                "`steps.up.outputs.l.1.id` has no value: the output `l` holds no `1.id`; give one with `{{default steps.up.outputs.l.1.id ...}}`",
+            ),
+        );
+        check(
+            "'n={{steps.up.outputs.l}}'",
+            Err("`steps.up.outputs.l` is a list and cannot stand inside a longer text"),
+        );
+    }
+
+    #[test]
     fn finds_what_is_wrong_in_templates() {
         let check = |value: &str, want: &[&str]| {
             let text = format!(
@@ -488,7 +542,7 @@ mod tests {
         check("'{{env}}'", &["E0401"]);
         check("'{{env.REGION}}'", &["E0402"]);
         check("'{{env \"NONE\"}}'", &["E0405"]);
-        check("'{{each.value}}'", &["E0203"]);
+        check("'{{each.value}}'", &["E0406"]);
         check("'{{secret \"env:X\"}}'", &["E0203"]);
         check("'{{default inputs.l}}'", &["E0401"]);
         check("'{{default inputs.m 3}}'", &["E0402"]);

@@ -62,6 +62,7 @@ codes! {
     UnknownWorkspace   "E0215" "the workspace is not declared"
     BadEndpoint        "E0216" "the text is not an endpoint that can be used"
     NoJson             "E0217" "the value cannot be sent as JSON"
+    TooManyOutputs     "E0227" "a step declares more outputs than allowed"
     NeedsForEach       "E0230" "the key belongs to a step with `for_each` or `matrix`"
     BadIterationKey    "E0231" "the text cannot be an iteration's key"
     IterationTwice     "E0232" "two iterations have the same key"
@@ -87,6 +88,9 @@ codes! {
     UnknownTemplateStep "E0407" "the template names a step that does not exist"
     RenderFailed       "E0408" "the template cannot be evaluated"
     WrongResult        "E0409" "the template gives a value of the wrong type"
+    BadOutput          "E0435" "an output is not a value of the step's run"
+    UnknownOutput      "E0436" "the template reads an output that the step does not declare"
+    NeverOutput        "E0437" "the template reads an output of a step that makes no run"
 
     InputMissing       "E0501" "a required input is not given"
     InputUnknown       "E0502" "a value is given for an input the plan does not declare"
@@ -100,6 +104,7 @@ codes! {
     TypographicQuote   "W0101" "a typographic quote quotes nothing"
     TemplateInKey      "W0102" "a template in a key is sent as text"
     NoEffect           "W0201" "the key changes nothing here"
+    UnsureOutput       "W0435" "an output may not be there when it is read"
 }
 
 impl Code {

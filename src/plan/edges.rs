@@ -277,7 +277,9 @@ fn find(
         reader.report(finding);
         return None;
     };
-    pairs.insert(StepId::new(step), StepId::new(&rendered));
+    if is_pair {
+        pairs.insert(StepId::new(step), StepId::new(&rendered));
+    }
     Some(found)
 }
 

@@ -13,6 +13,7 @@ mod edges;
 mod indent;
 mod inputs;
 mod lines;
+mod outputs;
 mod pools;
 mod reader;
 mod render;
@@ -41,9 +42,10 @@ pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Span};
 pub use duration::read as read_duration;
 pub use inputs::declared as declared_inputs;
+pub use outputs::{Output, OutputSource, Outputs};
 pub use render::render;
 pub use shape::schema;
-pub use template::{Scope, StepFacts, Template};
+pub use template::{Scope, StepFacts, Template, member};
 pub use words::nearest;
 
 /// The name of a step, unique in its plan.
@@ -220,6 +222,8 @@ pub struct Step {
     pub parameters: Vec<(String, Template)>,
     /// What must have ended, and how, before this starts.
     pub depends_on: Vec<Edge>,
+    /// What it takes from its run for later steps, in file order.
+    pub outputs: Vec<Output>,
     /// How long one attempt may take from its accepted start, time in the queue included.
     pub timeout: Option<Delay>,
     /// How often and when a failed run is tried again.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever read into these types; [`super::reader`] reads the tree itself, for better
 //! messages. A test compares the keys of both. Main function: [`schema`].
+// Long because: every key of the language stands here with its words, in one list.
 #![expect(dead_code, reason = "the fields exist to be described, not to be read")]
 
 use std::borrow::Cow;
@@ -10,6 +11,8 @@ use std::marker::PhantomData;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
+
+use super::outputs::OUTPUTS_MAX;
 
 /// The most keys of one kind of map.
 pub(super) const KEYS_MAX: usize = 24;
@@ -96,6 +99,7 @@ pub(super) const STEP: Shape = Shape {
         "matrix",
         "key",
         "max_parallel",
+        "outputs",
         "timeout",
         "on_timeout",
         "retry",
@@ -108,7 +112,7 @@ pub(super) const STEP: Shape = Shape {
         "description",
     ],
     required: &[],
-    later: &["when", "outputs"],
+    later: &["when"],
 };
 
 /// The keys of `retry`.
@@ -382,6 +386,12 @@ struct StepShape {
     /// How many iterations may run at once; 1 keeps the order of the list.
     #[schemars(range(min = 1, max = 10_000), example = &4)]
     max_parallel: Option<u32>,
+    /// Values of the step's run that later steps read as `{{steps.STEP.outputs.NAME}}`. Each is one lone template:
+    /// of what an activity produced (`activities.NAME.output…`) or of what the pipeline returned (`return_value…`).
+    #[schemars(
+        example = serde_json::json!({"rows": "{{activities.Copy_Final.output.rowsCopied}}", "set": "{{return_value.rateSet}}"})
+    )]
+    outputs: Option<StepOutputs>,
     /// How long one attempt may take from its start, time in the queue included. Then the run is
     /// cancelled, or what `on_timeout` says. Without it there is no limit.
     timeout: Option<Duration>,
@@ -614,6 +624,15 @@ shapes! {
             "description": "The values of an axis.",
             "examples": [["emea", "apac"]]
         }
+    });
+
+    /// Values of a run by their names.
+    StepOutputs "outputs" |_| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": OUTPUTS_MAX,
+        "propertyNames": { "pattern": ID_PATTERN },
+        "additionalProperties": { "type": "string", "pattern": r"^\{\{.*\}\}$" }
     });
 
     /// The edges of a step.

@@ -1,6 +1,6 @@
 //! The steps of a plan before they are read: which ids there are, and where each will stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::reader::Fields;
@@ -34,6 +34,16 @@ impl Sketch<'_> {
         let rows: &[Arc<Each>] = if let Rows::Known(rows) = &self.rows { rows } else { &[] };
         let iterations = rows.iter().map(|each| StepId::new(&iteration_id(self.id, &each.key)));
         std::iter::once(StepId::new(self.id)).chain(iterations).collect()
+    }
+
+    /// Returns the keys of its iterations with its id; nothing for those not known yet, or if it has none.
+    pub(super) fn group(&self) -> Option<(StepId, Option<BTreeSet<String>>)> {
+        let keys = match &self.rows {
+            Rows::Single => return None,
+            Rows::Open => None,
+            Rows::Known(rows) => Some(rows.iter().map(|each| each.key.clone()).collect()),
+        };
+        Some((StepId::new(self.id), keys))
     }
 
     /// Says whether it stands for iterations and their group.

@@ -16,7 +16,8 @@ use super::sketch::{Index, Sketch, iteration_id};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
 use super::{
-    IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, pools, words,
+    IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, outputs, pools,
+    words,
 };
 use crate::time::Delay;
 
@@ -138,11 +139,12 @@ pub(super) fn read(
         .get("max_parallel")
         .and_then(|node| reader.whole(node, "`max_parallel`", 1, MAX_PARALLEL_MAX))
         .and_then(|limit| usize::try_from(limit).ok());
-    let mut one = |reader: &mut Reader<'_>, known: &Known<'_>, id: &str| {
+    let mut one = |reader: &mut Reader<'_>, known: &mut Known<'_>, id: &str| {
+        let (depends_on, pairs) = edges::read(reader, fields, sketch, around.index, known, env);
+        known.pairs.clone_from(&pairs);
         let pipeline = pipeline(reader, fields, sketch.id, known, env);
         let workspace = workspace(reader, fields, sketch.key.span(), around, known, env);
         let parameters = fields.get("parameters").map(|node| parameters(reader, node, known, env));
-        let (depends_on, pairs) = edges::read(reader, fields, sketch, around.index, known, env);
         Step {
             id: StepId::new(id),
             // Without one there has been an error, and the plan is not used.
@@ -200,6 +202,7 @@ fn common(reader: &mut Reader<'_>, key: &Node, fields: Fields<'_>, around: &Arou
     Step {
         place: key.span().place,
         description: description.map(str::to_owned),
+        outputs: fields.entry("outputs").map(|entry| outputs::read(reader, entry)).unwrap_or_default(),
         timeout,
         retry,
         on_timeout,

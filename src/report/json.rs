@@ -111,6 +111,7 @@ fn step_object(flow: &Flow, index: StepIndex, step: &Step, run: &StepRun, now: T
         attempt_object(attempt, run_id)
     });
     let attempts: Vec<Value> = attempts.collect();
+    let outputs = run.outputs().cloned().unwrap_or_default();
     json!({
         "id": step.id,
         "pipeline": step.pipeline,
@@ -121,6 +122,8 @@ fn step_object(flow: &Flow, index: StepIndex, step: &Step, run: &StepRun, now: T
         "reason": if run.reason.is_empty() { None } else { Some(&run.reason) },
         "ended_at": run.ended_at,
         "elapsed_ms": took(run, now),
+        "outputs": outputs.values,
+        "absent_outputs": outputs.absent,
         "attempts": attempts,
     })
 }
@@ -207,6 +210,8 @@ mod tests {
               "reason": null,
               "ended_at": "2026-11-24T23:51:30.000Z",
               "elapsed_ms": 90000,
+              "outputs": {},
+              "absent_outputs": {},
               "attempts": [
                 {
                   "number": 1,
@@ -239,6 +244,8 @@ mod tests {
               "reason": "`load` ended failed",
               "ended_at": "2026-11-24T23:51:30.000Z",
               "elapsed_ms": null,
+              "outputs": {},
+              "absent_outputs": {},
               "attempts": []
             }
           ]

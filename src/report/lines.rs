@@ -202,6 +202,7 @@ mod tests {
             outcome: Outcome::Unknown,
             error: Some(error("", "", "Synapse no longer knows the run")),
             restart: None,
+            outputs: None,
         });
         sample.status("load", RunStatus::Other("Parked\x07".to_owned())).record(Event::Detached);
         insta::assert_snapshot!(sample.told(), @r"

@@ -126,8 +126,9 @@ impl Sample {
             message: String::new(),
             run_start: None,
             run_end: None,
+            returned: None,
         });
-        self.record(Event::AttemptEnded { step, attempt, outcome, error, restart: None })
+        self.record(Event::AttemptEnded { step, attempt, outcome, error, restart: None, outputs: None })
     }
 
     /// Starts a step and ends it well a minute later.

@@ -446,6 +446,7 @@ mod tests {
             outcome: Outcome::Unknown,
             error: Some(error("", "", "Synapse no longer knows the run")),
             restart: None,
+            outputs: None,
         });
         sample.start("again").end("again", Outcome::Failed, Some(error("", "", "deadlock"))).wait(10);
         sample.record(Event::Detached).wait(3600);
@@ -487,6 +488,7 @@ mod tests {
             outcome: Outcome::Unknown,
             error: Some(error("", "", "the connection was cut")),
             restart: None,
+            outputs: None,
         });
         insta::assert_snapshot!(end_block(&sample.flow, sample.now), @r"
         flow 7f3a9c of nightly-sales waits for a person, started 3m00s ago

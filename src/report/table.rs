@@ -2,10 +2,13 @@
 
 use crate::flow::{Flow, FlowOutcome, RunStatus, StepRun, StepState};
 use crate::plan::Step;
-use crate::report::text::{one_line, pad, pad_left, width};
+use crate::report::text::{cut, one_line, pad, pad_left, width};
 use crate::report::wording::{run_of, spoken, took, went_wrong};
 use crate::report::{Listed, json, summary};
 use crate::time::{Delay, Timestamp};
+
+/// How much of an output is shown; `--output json` has it whole.
+const OUTPUT_COLUMNS_MAX: usize = 100;
 
 /// Returns the text of `status`: how the flow stands, its steps, and what went wrong.
 pub fn status(flow: &Flow, now: Timestamp) -> String {
@@ -35,7 +38,29 @@ pub fn status(flow: &Flow, now: Timestamp) -> String {
         text.push('\n');
         text.push_str(&details);
     }
+    let outputs = outputs(flow);
+    if !outputs.is_empty() {
+        text.push_str("\noutputs:\n");
+        text.push_str(&outputs);
+    }
     text
+}
+
+/// Returns what the steps gave to later ones, a line for each output.
+fn outputs(flow: &Flow) -> String {
+    let mut lines = Vec::new();
+    for (_, step, run) in flow.steps() {
+        let Some(outputs) = run.outputs() else { continue };
+        for output in &step.outputs {
+            let name = one_line(&format!("{}.{}", step.id, output.name));
+            let value = outputs.values.get(&output.name).map(|value| one_line(&value.to_string()));
+            let absent = outputs.absent.get(&output.name).map(|why| format!("absent: {}", one_line(why)));
+            lines.extend(value.or(absent).map(|text| (name, cut(&text, OUTPUT_COLUMNS_MAX))));
+        }
+    }
+    let columns = lines.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    let lines = lines.into_iter().map(|(name, text)| format!("  {}  {text}\n", pad(&name, columns)));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// Returns the text of `flows`, in the order given.

@@ -111,6 +111,13 @@ pub(super) fn fact(recorded: &Recorded, flow: &Flow) -> Option<Line> {
         }
         // Iterations tell for themselves.
         Event::StepEnded { .. } if !flow.step(step).kind.is_run() => return None,
+        // Of an attempt that went wrong it is no news that something is not there.
+        Event::AttemptEnded {
+            outcome: Outcome::Succeeded | Outcome::Warned, outputs: Some(outputs), ..
+        } if !outputs.absent.is_empty() => {
+            let absent = outputs.absent.iter().map(|(name, why)| format!("output `{name}`: {why}"));
+            ("absent", Tone::Warn, one_line(&absent.collect::<Vec<_>>().join("; ")))
+        }
         Event::StepEnded { .. } => return Some(finished(flow, step, recorded.at)),
         _ => return None,
     };

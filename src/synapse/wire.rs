@@ -75,6 +75,10 @@ pub(super) struct PipelineRun {
     last_updated: Option<Timestamp>,
     #[serde(default)]
     parameters: Value,
+    #[serde(default)]
+    pipeline_return_value: Value,
+    #[serde(default)]
+    output: Value,
 }
 
 impl From<PipelineRun> for RunSeen {
@@ -87,7 +91,21 @@ impl From<PipelineRun> for RunSeen {
             run_start: run.run_start,
             run_end: run.run_end,
             last_updated: run.last_updated,
+            return_value: return_value(run.pipeline_return_value, run.output),
         }
+    }
+}
+
+/// Returns what a run returned. Its member was probably called `output` before (protocol 3.7); an object may come as its
+/// JSON text, as parameters do.
+fn return_value(value: Value, before: Value) -> Option<Value> {
+    match if value.is_null() { before } else { value } {
+        Value::Null => None,
+        Value::String(text) => Some(match serde_json::from_str(&text) {
+            Ok(object @ Value::Object(_)) => object,
+            _ => Value::String(text),
+        }),
+        value => Some(value),
     }
 }
 

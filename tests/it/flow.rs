@@ -180,6 +180,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 message: String::new(),
                 run_start: None,
                 run_end: None,
+                returned: None,
             },
         ),
         (
@@ -190,6 +191,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 outcome: Outcome::Failed,
                 error: None,
                 restart: None,
+                outputs: None,
             },
         ),
         (
@@ -200,6 +202,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 outcome: Outcome::Unknown,
                 error: None,
                 restart: None,
+                outputs: None,
             },
         ),
         ('r', Event::RetryScheduled { step: id(), attempt: next, at: DAWN }),
@@ -285,6 +288,7 @@ fn a_run_neither_ends_with_a_passing_word_nor_passes_with_a_final_one() {
         message: String::new(),
         run_start: None,
         run_end: None,
+        returned: None,
     };
     assert!(!fits(&play, next, ended));
 }

@@ -11,7 +11,7 @@ use synflow::flow::{
     CancelReason, Event, FlowHeader, FlowId, Outcome, Recorded, Resolution, RunStatus, StepError, Trust,
 };
 use synflow::journal::{FlowLookup, Journal, JournalError};
-use synflow::plan::StepId;
+use synflow::plan::{Outputs, StepId};
 use synflow::time::{Delay, Timestamp};
 use tempfile::TempDir;
 
@@ -78,6 +78,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             message: "Operation on target Copy_Final failed".to_owned(),
             run_start: Some(at(7)),
             run_end: Some(at(67)),
+            returned: Some(Box::new(outputs("rates", "the run returned no `set`"))),
         },
         Event::AttemptEnded {
             step: step(),
@@ -85,6 +86,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             outcome: Outcome::Failed,
             error: Some(StepError { activity: Some("Copy_Final".to_owned()), ..error() }),
             restart: None,
+            outputs: Some(Box::new(outputs("rows", "activity `Copy_Final` has no `rowsCopied`"))),
         },
         Event::RetryScheduled { step: step(), attempt: 2, at: at(97) },
         Event::StepEnded {
@@ -117,6 +119,11 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         Event::GivenUp,
         Event::FlowEnded { exit_code: 1 },
     ]
+}
+
+fn outputs(name: &str, why: &str) -> Outputs {
+    let values = [(name.to_owned(), json!(1200))].into_iter().collect();
+    Outputs { values, absent: [("set".to_owned(), why.to_owned())].into() }
 }
 
 /// Names every kind; a new one does not compile until it stands here and in [`one_of_each`].

@@ -21,6 +21,7 @@ mod killed;
 mod leaving;
 mod mutations;
 mod one_at_a_time;
+mod outputs;
 mod owners;
 mod plans;
 mod play;

@@ -243,6 +243,7 @@ impl Play {
             outcome: Outcome::Unknown,
             error: None,
             restart: None,
+            outputs: None,
         });
     }
 }
@@ -257,6 +258,7 @@ pub(crate) fn seen(run: RunId, status: RunStatus) -> RunSeen {
         run_start: None,
         run_end: None,
         last_updated: None,
+        return_value: None,
     }
 }
 

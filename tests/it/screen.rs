@@ -230,8 +230,16 @@ impl Show {
             message: String::new(),
             run_start: None,
             run_end: None,
+            returned: None,
         });
-        self.record(Event::AttemptEnded { step: id, attempt: 1, outcome, error, restart: None });
+        self.record(Event::AttemptEnded {
+            step: id,
+            attempt: 1,
+            outcome,
+            error,
+            restart: None,
+            outputs: None,
+        });
         outcome
     }
 

@@ -199,7 +199,8 @@ fn timed_out(flow: &Flow, step: StepIndex, attempt: &Attempt) -> Event {
 /// Returns the end of an attempt that no end of a run tells.
 fn ended(flow: &Flow, step: StepIndex, attempt: &Attempt, outcome: Outcome, error: StepError) -> Event {
     let step = flow.step(step).id.clone();
-    Event::AttemptEnded { step, attempt: attempt.number, outcome, error: Some(error), restart: None }
+    let (attempt, error) = (attempt.number, Some(error));
+    Event::AttemptEnded { step, attempt, outcome, error, restart: None, outputs: None }
 }
 
 /// Returns the end of an attempt whose run nobody can tell anything about.

@@ -9,7 +9,7 @@ use super::engine;
 use super::names::{Known, NamesHere};
 use super::parse::{Compiled, Parsed, Problem, parse};
 use super::place::inside;
-use super::{Body, Template};
+use super::{Body, OutputRead, Template};
 use crate::plan::StepId;
 use crate::plan::code::Code;
 use crate::plan::diagnostic::Diagnostic;
@@ -24,10 +24,12 @@ pub(in crate::plan) fn build(
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
 ) -> Template {
-    let mut build = Build { reader, here, known, env, reads: BTreeMap::new(), inputs: BTreeSet::new() };
+    let (reads, inputs, outputs) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    let mut build = Build { reader, here, known, env, reads, inputs, outputs };
     let body = build.body(node);
-    let Build { reads, inputs, .. } = build;
-    Template { body, steps: reads.keys().cloned().collect(), reads, inputs, place: node.span().place }
+    let Build { reads, inputs, outputs, .. } = build;
+    let steps = reads.keys().cloned().collect();
+    Template { body, steps, reads, inputs, outputs, place: node.span().place }
 }
 
 /// Compiles a value and renders it at once; nothing if it uses what has no value yet, or is wrong.
@@ -56,6 +58,7 @@ struct Build<'b, 'r, 'k> {
     env: &'b mut BTreeSet<String>,
     reads: BTreeMap<StepId, crate::plan::Place>,
     inputs: BTreeSet<String>,
+    outputs: Vec<OutputRead>,
 }
 
 impl Build<'_, '_, '_> {
@@ -165,6 +168,16 @@ impl Build<'_, '_, '_> {
             let place = || inside(node, self.reader.text, text, at, 1).place;
             self.reads.entry(StepId::new(&id)).or_insert_with(place);
         }
+        for output in found.outputs {
+            let span = inside(node, self.reader.text, text, output.at, output.name.len());
+            self.outputs.push(OutputRead {
+                step: StepId::new(&output.step),
+                output: output.output,
+                name: output.name,
+                has_default: output.has_default,
+                span,
+            });
+        }
         for (name, at) in found.unset {
             let span = inside(node, self.reader.text, text, at, name.len());
             let message = format!("the environment variable `{name}` is not set");
@@ -184,7 +197,7 @@ impl Build<'_, '_, '_> {
                 let tried = if found.is_open {
                     Ok(())
                 } else {
-                    engine::render(&template, &self.known.context).map(drop)
+                    engine::render(&template, &self.known.context, &self.known.scope).map(drop)
                 };
                 (Body::Text(Arc::new(template)), tried)
             }

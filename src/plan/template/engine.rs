@@ -12,16 +12,21 @@ use handlebars::{
 use serde_json::Value;
 
 use super::Scope;
-use super::expression::{FUNCTIONS, Function, no_value};
+use super::expression::{FUNCTIONS, Function};
+use super::parse::named;
 
 /// The helper that turns the value of an inline expression into text.
 pub(super) const TEXT: &str = "__text";
+
+/// The helper that insists on the value of a block: strict mode alone takes a missing one for false.
+pub(super) const THERE: &str = "__there";
 
 static ENGINE: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
     engine.register_escape_fn(no_escape);
     engine.register_helper(TEXT, Box::new(Text));
+    engine.register_helper(THERE, Box::new(There));
     for (name, function) in FUNCTIONS {
         engine.register_helper(name, Box::new(function));
     }
@@ -33,15 +38,19 @@ pub(super) fn context(scope: &Scope) -> Result<Context, String> {
     Context::wraps(scope.data()).map_err(|error| error.to_string())
 }
 
-/// Renders a text; fails with a sentence that names the cause.
-pub(super) fn render(template: &handlebars::Template, context: &Context) -> Result<String, String> {
+/// Renders a text; fails with a sentence that names the cause. `context` is `scope` in the engine's form.
+pub(super) fn render(
+    template: &handlebars::Template,
+    context: &Context,
+    scope: &Scope,
+) -> Result<String, String> {
     let mut state = RenderContext::new(None);
-    template.renders(&ENGINE, context, &mut state).map_err(|error| sentence(&error))
+    template.renders(&ENGINE, context, &mut state).map_err(|error| sentence(&error, scope))
 }
 
-fn sentence(error: &RenderError) -> String {
+fn sentence(error: &RenderError, scope: &Scope) -> String {
     match error.reason() {
-        RenderErrorReason::MissingVariable(Some(name)) => no_value(name),
+        RenderErrorReason::MissingVariable(Some(name)) => scope.no_value(name, &named(name)),
         RenderErrorReason::MissingVariable(None) => "a name in the template has no value".to_owned(),
         RenderErrorReason::Other(words) => words.clone(),
         RenderErrorReason::InvalidParamType(wanted) => {
@@ -64,16 +73,36 @@ impl HelperDef for Text {
     ) -> Result<ScopedJson<'rc>, RenderError> {
         let other = |words: String| Err(RenderErrorReason::Other(words).into());
         let Some(given) = helper.param(0) else { return other("an expression is empty".to_owned()) };
-        let name = given.relative_path().map_or("a value", String::as_str);
         if given.is_value_missing() {
-            return other(no_value(name));
+            return Err(RenderErrorReason::MissingVariable(given.relative_path().cloned()).into());
         }
+        let name = given.relative_path().map_or("a value", String::as_str);
         match given.value() {
             Value::Array(_) => other(in_text(name, "a list")),
             Value::Object(_) => other(in_text(name, "an object")),
             Value::Null => other(format!("`{name}` is null, which has no text")),
             value => Ok(ScopedJson::Derived(value.clone())),
         }
+    }
+}
+
+/// Gives a value that is there.
+struct There;
+
+impl HelperDef for There {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let given = helper.param(0);
+        if let Some(given) = given.filter(|given| !given.is_value_missing()) {
+            return Ok(ScopedJson::Derived(given.value().clone()));
+        }
+        let name = given.and_then(|given| given.relative_path()).cloned();
+        Err(RenderErrorReason::MissingVariable(name).into())
     }
 }
 

@@ -51,7 +51,7 @@ impl Expression {
     /// Returns the value; fails with a sentence if a name in it has none.
     pub(super) fn render(&self, scope: &Scope) -> Result<Value, String> {
         self.value(scope).ok_or_else(|| match self.missing(scope) {
-            Some(name) => no_value(&name),
+            Some(path) => scope.no_value(&path.join("."), path),
             None => "the template has no value".to_owned(),
         })
     }
@@ -68,16 +68,11 @@ impl Expression {
     }
 
     /// Returns the first name that has no value.
-    fn missing(&self, scope: &Scope) -> Option<String> {
+    fn missing(&self, scope: &Scope) -> Option<&[String]> {
         match self {
-            Self::Name(path) => scope.lookup(path).is_none().then(|| path.join(".")),
+            Self::Name(path) => scope.lookup(path).is_none().then_some(path.as_slice()),
             Self::Literal(_) => None,
             Self::Call(_, values) => values.iter().find_map(|value| value.missing(scope)),
         }
     }
-}
-
-/// Returns the sentence for a name without a value.
-pub(super) fn no_value(name: &str) -> String {
-    format!("`{name}` has no value; give one with `{{{{default {name} ...}}}}`")
 }

@@ -8,6 +8,7 @@ mod build;
 mod engine;
 mod expression;
 mod names;
+mod output;
 mod parse;
 mod place;
 mod unreadable;
@@ -17,11 +18,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Each, Place, StepId};
+use super::diagnostic::Span;
+use super::sketch::iteration_id;
+use super::{Each, Outputs, Place, StepId};
 use expression::Expression;
 
 pub(super) use build::{build, render_now};
 pub(super) use names::{Known, NamesHere};
+pub(super) use output::build_output;
 
 /// The name of the environment that was chosen: plans have none yet.
 const ENVIRONMENT: &str = "";
@@ -35,11 +39,24 @@ pub struct Template {
     steps: BTreeSet<StepId>,
     /// The inputs that are used; [`ALL_INPUTS`] among them stands for all.
     inputs: BTreeSet<String>,
+    outputs: Vec<OutputRead>,
     place: Place,
 }
 
 /// Stands among the inputs of a template that uses `inputs` itself: no input has this name.
 const ALL_INPUTS: &str = "";
+
+/// An output of a step where a template reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OutputRead {
+    pub(super) step: StepId,
+    pub(super) output: String,
+    /// The name as it is written.
+    pub(super) name: String,
+    /// Whether `default` says what stands in for it.
+    pub(super) has_default: bool,
+    pub(super) span: Span,
+}
 
 /// A value by how it is rendered.
 #[derive(Clone, Debug)]
@@ -78,18 +95,25 @@ pub struct StepFacts {
     pub outcome: String,
     /// The run of its last attempt.
     pub run_id: Option<String>,
+    /// What its run gave of the outputs that it declares.
+    pub outputs: Outputs,
 }
 
 impl Template {
     /// Returns a template that is just this value.
     pub fn plain(value: Value, place: Place) -> Self {
         let (reads, steps, inputs) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { body: Body::Plain(value), reads, steps, inputs, place }
+        Self { body: Body::Plain(value), reads, steps, inputs, outputs: Vec::new(), place }
     }
 
     /// Returns the steps whose facts this template reads.
     pub fn steps(&self) -> &BTreeSet<StepId> {
         &self.steps
+    }
+
+    /// Returns where this template reads outputs of other steps.
+    pub(super) fn outputs(&self) -> &[OutputRead] {
+        &self.outputs
     }
 
     /// Returns where the template stands in the plan.
@@ -142,7 +166,10 @@ impl Body {
         match self {
             Self::Plain(value) => Ok(value.clone()),
             Self::Lone(expression) => expression.render(names.scope),
-            Self::Text(text) => engine::render(text, names.context()?).map(Value::String),
+            Self::Text(text) => {
+                let scope = names.scope;
+                engine::render(text, names.context()?, scope).map(Value::String)
+            }
             Self::List(items) => items.iter().map(|item| item.render(names)).collect(),
             Self::Map(entries) => entries
                 .iter()
@@ -165,9 +192,11 @@ impl Scope {
                 if let Some(run) = &facts.run_id {
                     known.insert("run_id".to_owned(), run.clone().into());
                 }
+                known.insert("outputs".to_owned(), Value::Object(facts.outputs.values.clone()));
                 (id.as_str().to_owned(), Value::Object(known))
             })
             .collect();
+        let steps = with_iterations(steps);
         let mut data = Map::new();
         data.insert("inputs".to_owned(), Value::Object(self.inputs.clone()));
         data.insert("env".to_owned(), self.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
@@ -196,6 +225,10 @@ impl Scope {
             ["environment"] => Some(ENVIRONMENT.into()),
             ["flow", "id"] => self.flow.as_ref().map(|(id, _)| id.as_str().into()),
             ["flow", "started_at"] => self.flow.as_ref().map(|(_, started_at)| started_at.as_str().into()),
+            ["steps", id, "outputs", path @ ..] => {
+                let (facts, name, rest) = self.output_at(id, path)?;
+                member(facts.outputs.values.get(name)?, rest).cloned()
+            }
             ["steps", id, fact] => {
                 let facts = self.steps.get(&StepId::new(id))?;
                 match *fact {
@@ -207,6 +240,51 @@ impl Scope {
             _ => None,
         }
     }
+
+    /// Returns the sentence for a name without a value, with the cause where one is known. `shown` is the name as it is
+    /// written.
+    fn no_value(&self, shown: &str, path: &[String]) -> String {
+        let why = self.why_absent(path).map(|why| format!(": {why}")).unwrap_or_default();
+        format!("`{shown}` has no value{why}; give one with `{{{{default {shown} ...}}}}`")
+    }
+
+    /// Returns the step whose output is meant, the output's name and what is asked for in it: of an iteration that is
+    /// named by its key, or of the step itself.
+    fn output_at<'p>(&self, id: &str, path: &'p [&'p str]) -> Option<(&StepFacts, &'p str, &'p [&'p str])> {
+        if let [key, name, rest @ ..] = path
+            && let Some(facts) = self.steps.get(&StepId::new(&iteration_id(id, key)))
+        {
+            return Some((facts, name, rest));
+        }
+        let [name, rest @ ..] = path else { return None };
+        Some((self.steps.get(&StepId::new(id))?, name, rest))
+    }
+
+    fn why_absent(&self, path: &[String]) -> Option<String> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let ["steps", id, "outputs", path @ ..] = path.as_slice() else { return None };
+        let (facts, name, rest) = self.output_at(id, path)?;
+        if facts.outputs.values.contains_key(name) {
+            return Some(format!("the output `{name}` holds no `{}`", rest.join(".")));
+        }
+        facts.outputs.absent.get(name).cloned()
+    }
+}
+
+/// Adds the outputs of iterations to the step that they are iterations of, by their keys.
+fn with_iterations(mut steps: Map<String, Value>) -> Map<String, Value> {
+    let given = |(id, facts): (&String, &Value)| {
+        let (step, key) = id.split_once('[')?;
+        Some((step.to_owned(), key.strip_suffix(']')?.to_owned(), facts.get("outputs")?.clone()))
+    };
+    let iterations: Vec<_> = steps.iter().filter_map(given).collect();
+    for (step, key, outputs) in iterations {
+        let facts = steps.entry(step).or_insert_with(|| serde_json::json!({ "outputs": {} }));
+        if let Some(Value::Object(all)) = facts.get_mut("outputs") {
+            all.insert(key, outputs);
+        }
+    }
+    steps
 }
 
 /// Returns what `each` is for the engine.
@@ -215,10 +293,10 @@ fn each_value(each: &Each) -> Value {
 }
 
 /// Follows keys and list positions into a value.
-fn member<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+pub fn member<'v>(value: &'v Value, path: &[impl AsRef<str>]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, key| match value {
-        Value::Object(map) => map.get(*key),
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        Value::Object(map) => map.get(key.as_ref()),
+        Value::Array(items) => items.get(key.as_ref().parse::<usize>().ok()?),
         _ => None,
     })
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{Scope, StepFacts, engine, member};
 use crate::plan::code::Code;
+use crate::plan::outputs::Declared;
+use crate::plan::sketch::iteration_id;
 use crate::plan::{Each, StepId, words};
 
 /// What is known of the names when the plan is checked.
@@ -19,6 +21,12 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) open_inputs: BTreeSet<String>,
     /// Inputs that are declared further down.
     pub(in crate::plan) later_inputs: BTreeSet<String>,
+    /// The outputs that each step declares.
+    pub(in crate::plan) outputs: Declared,
+    /// The keys of the iterations of steps that have some; nothing of those not known yet.
+    pub(in crate::plan) groups: BTreeMap<StepId, Option<BTreeSet<String>>>,
+    /// The steps whose place an iteration takes: the one that is waited for.
+    pub(in crate::plan) pairs: BTreeMap<StepId, StepId>,
     /// The process's environment.
     pub(in crate::plan) env: &'k BTreeMap<String, String>,
     /// Whether a variable that is not set is an error.
@@ -51,6 +59,9 @@ impl<'k> Known<'k> {
             context: handlebars::Context::null(),
             open_inputs: BTreeSet::new(),
             later_inputs: BTreeSet::new(),
+            outputs: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             env,
             env_required,
             each: EachHere::Nothing,
@@ -91,7 +102,8 @@ impl<'k> Known<'k> {
     }
 
     /// Adds what templates are tried with in place of a flow that has run.
-    pub(in crate::plan) fn expect_flow(&mut self, steps: BTreeMap<StepId, StepFacts>) {
+    pub(in crate::plan) fn expect_flow(&mut self, steps: BTreeMap<StepId, StepFacts>, outputs: Declared) {
+        self.outputs = outputs;
         self.scope.flow = Some(("000000".to_owned(), "2000-01-01T00:00:00.000Z".to_owned()));
         self.scope.steps = steps;
         self.refresh();
@@ -125,12 +137,14 @@ pub(super) enum Meaning {
     Later,
     /// A fact of a step.
     Step(String),
+    /// An output of a step, or something in it.
+    Output { step: String, output: String },
 }
 
 /// The first words of names, in the order in which a message lists them.
 const ROOTS: [&str; 7] = ["inputs", "steps", "each", "plan", "flow", "env", "environment"];
 /// First words that a later version of the language has.
-const LATER_ROOTS: [&str; 3] = ["secret", "activities", "return_value"];
+const LATER_ROOTS: [&str; 1] = ["secret"];
 
 impl Refusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
@@ -198,6 +212,11 @@ pub(super) fn resolve(
         }
         ["env"] => Err(Refusal::new(Code::UnknownName, "`env` needs the name of a variable")
             .help("write `{{env \"NAME\"}}`")),
+        [first @ ("activities" | "return_value"), ..] => {
+            Err(Refusal::new(Code::NameNotHere, format!("`{first}` can be read only in a step's `outputs`"))
+                .help(format!("declare it there, `outputs: {{ rows: \"{{{{{}}}}}\" }}`", parts.join(".")))
+                .help("and read it here as `steps.STEP.outputs.rows`"))
+        }
         [first, ..] if LATER_ROOTS.contains(first) => Err(Refusal::new(
             Code::LaterKey,
             format!("`{first}` is not supported by this version of synflow yet"),
@@ -336,10 +355,7 @@ fn step(id: &str, rest: &[&str], known: &Known<'_>) -> Result<Meaning, Refusal> 
     }
     match rest {
         ["outcome" | "run_id"] => Ok(Meaning::Step(id.to_owned())),
-        ["outputs", ..] => {
-            Err(Refusal::new(Code::LaterKey, "`outputs` is not supported by this version of synflow yet")
-                .help(format!("of a step there are `steps.{id}.outcome` and `steps.{id}.run_id`")))
-        }
+        ["outputs", rest @ ..] => output(id, rest, known),
         _ => Err(Refusal::new(
             Code::UnknownName,
             format!(
@@ -347,9 +363,70 @@ fn step(id: &str, rest: &[&str], known: &Known<'_>) -> Result<Meaning, Refusal> 
                 rest.iter().fold(String::new(), |all, part| all + "." + part)
             ),
         )
-        .near(rest.first().copied().unwrap_or_default(), ["outcome", "run_id"], &|near| {
+        .near(rest.first().copied().unwrap_or_default(), ["outputs", "outcome", "run_id"], &|near| {
             format!("steps.{id}.{near}")
         })
-        .help(format!("of a step there are `steps.{id}.outcome` and `steps.{id}.run_id`"))),
+        .help(format!(
+            "of a step there are `steps.{id}.outcome`, `steps.{id}.run_id` and `steps.{id}.outputs.NAME`"
+        ))),
+    }
+}
+
+fn output(id: &str, rest: &[&str], known: &Known<'_>) -> Result<Meaning, Refusal> {
+    let step = StepId::new(id);
+    let Some(keys) = known.groups.get(&step).filter(|_| !known.pairs.contains_key(&step)) else {
+        return output_of(id, id, rest, known);
+    };
+    // Iterations that are not known yet may have any key.
+    let Some(keys) = keys else { return Ok(Meaning::Later) };
+    let form = || {
+        let key = keys.first().map_or("KEY", String::as_str);
+        format!("the outputs of its iterations are reached by their keys: `steps.{id}.outputs.{key}.NAME`")
+    };
+    match rest {
+        [] => {
+            Err(Refusal::new(Code::UnknownName, format!("`steps.{id}.outputs` alone has no value"))
+                .help(form()))
+        }
+        [key, rest @ ..] if keys.contains(*key) => output_of(id, &iteration_id(id, key), rest, known),
+        [key, ..] => {
+            Err(Refusal::new(Code::UnknownOutput, format!("the step `{id}` has no iteration `{key}`"))
+                .near(key, keys.iter().map(String::as_str), &|near| format!("steps.{id}.outputs.{near}"))
+                .help(form()))
+        }
+    }
+}
+
+/// Decides what an output of the step `id`, or of one of its iterations, stands for.
+fn output_of(id: &str, iteration: &str, rest: &[&str], known: &Known<'_>) -> Result<Meaning, Refusal> {
+    let own = id.split_once('[').map_or(id, |(own, _)| own);
+    // Of a step whose `outputs` cannot be read something has been said already.
+    let declared = known.outputs.get(&StepId::new(own)).and_then(Option::as_deref);
+    let names = || declared.unwrap_or_default().iter().map(String::as_str);
+    let key = iteration.strip_prefix(id).unwrap_or_default().trim_matches(['[', ']']);
+    let whole = |name: &str| {
+        if key.is_empty() {
+            format!("steps.{id}.outputs.{name}")
+        } else {
+            format!("steps.{id}.outputs.{key}.{name}")
+        }
+    };
+    match (rest, declared) {
+        (_, Some([])) => {
+            Err(Refusal::new(Code::UnknownOutput, format!("the step `{id}` declares no outputs")).help(
+                format!(
+                    "add to `{id}`, for example: `outputs: {{ {}: \"{{{{activities.NAME.output.KEY}}}}\" }}`",
+                    rest.first().unwrap_or(&"rows")
+                ),
+            ))
+        }
+        ([], _) => Err(Refusal::new(Code::UnknownName, format!("`steps.{id}.outputs` alone has no value"))
+            .help(format!("say which output: `{}`", whole(names().next().unwrap_or("rows"))))),
+        ([name, ..], Some(declared)) if !declared.iter().any(|known| known == name) => {
+            Err(Refusal::new(Code::UnknownOutput, format!("the step `{id}` has no output `{name}`"))
+                .near(name, names(), &whole)
+                .help(format!("declared are {}; add it below its `outputs:`", words::list(names(), "and"))))
+        }
+        ([name, ..], _) => Ok(Meaning::Output { step: iteration.to_owned(), output: (*name).to_owned() }),
     }
 }

@@ -6,7 +6,7 @@ use handlebars::template::{BlockParam, HelperTemplate, Parameter, Subexpression,
 use handlebars::{Path, PathSeg, Template};
 use serde_json::Value;
 
-use super::engine::{self, TEXT};
+use super::engine::{self, TEXT, THERE};
 use super::expression::{Expression, FUNCTIONS, Function};
 use super::names::{Known, Meaning, NamesHere, Refusal, resolve};
 use super::unreadable::{too_deep, unreadable};
@@ -50,12 +50,24 @@ pub(super) struct Found {
     pub(super) steps: Vec<(String, usize)>,
     /// The inputs it uses; the empty text stands for all of them.
     pub(super) inputs: Vec<String>,
+    /// The outputs of steps that it reads.
+    pub(super) outputs: Vec<OutputFound>,
     /// The environment variables it reads.
     pub(super) env: Vec<String>,
     /// Variables that are not set, each with the byte where it is read.
     pub(super) unset: Vec<(String, usize)>,
     /// Whether it uses something that has no value yet, so that it cannot be tried.
     pub(super) is_open: bool,
+}
+
+/// An output that a text reads at some byte.
+pub(super) struct OutputFound {
+    pub(super) step: String,
+    pub(super) output: String,
+    /// The name as it is written.
+    pub(super) name: String,
+    pub(super) has_default: bool,
+    pub(super) at: usize,
 }
 
 /// A problem at some bytes of the text.
@@ -172,8 +184,15 @@ impl Walk<'_> {
             let refusal = Refusal::new(Code::TemplateSyntax, format!("`#{name}` takes one value"));
             return self.refuse(&name, refusal.help(format!("write `{{{{#{name} inputs.x}}}}`")));
         }
+        let hash = block.hash.clone();
         for parameter in block.params.iter_mut().chain(block.hash.values_mut()) {
+            let outputs = self.found.outputs.len();
             self.parameter(parameter, depth, false);
+            if self.found.outputs.len() > outputs && matches!(parameter, Parameter::Path(_)) {
+                let there = Parameter::Name(THERE.to_owned());
+                let call = Subexpression::new(there, vec![parameter.clone()], hash.clone());
+                *parameter = Parameter::Subexpression(call);
+            }
         }
         let declared = self.locals.len();
         let inner = if name == "each" || name == "with" { depth + 1 } else { depth };
@@ -276,10 +295,7 @@ impl Walk<'_> {
             }
             return None;
         };
-        let parts: Vec<String> = segments
-            .iter()
-            .filter_map(|segment| if let PathSeg::Named(part) = segment { Some(part.clone()) } else { None })
-            .collect();
+        let parts = parts(segments);
         let up = name.matches("../").count();
         let first = parts.first().map_or("", String::as_str);
         if name.starts_with("@root") || up >= depth {
@@ -315,6 +331,14 @@ impl Walk<'_> {
                 let at = self.find(name);
                 self.found.steps.push((id, at));
             }
+            Ok(Meaning::Output { step, output }) => {
+                let at = self.find(name);
+                self.found.steps.push((step.clone(), at));
+                let name = name.to_owned();
+                self.found.outputs.push(OutputFound { step, output, name, has_default: optional, at });
+                // What a run will give is not known before it has.
+                self.found.is_open = true;
+            }
             Err(refusal) => self.refuse(name, refusal),
         }
         None
@@ -325,6 +349,7 @@ impl Walk<'_> {
             [inputs] if inputs == "inputs" => true,
             [inputs, name, ..] if inputs == "inputs" => self.known.open_inputs.contains(name),
             [each, ..] if each == "each" => self.known.is_row_open(),
+            [steps, _, outputs, ..] => steps == "steps" && outputs == "outputs",
             _ => false,
         }
     }
@@ -368,7 +393,7 @@ impl Cursor {
 }
 
 /// Returns the expression if the text is nothing but one.
-fn lone(template: &Template) -> Option<&HelperTemplate> {
+pub(super) fn lone(template: &Template) -> Option<&HelperTemplate> {
     match template.elements.as_slice() {
         [TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline)] => Some(inline),
         _ => None,
@@ -406,7 +431,7 @@ fn unknown_helper(name: &str) -> Refusal {
 }
 
 /// Returns an inline expression as a parameter: its name, or its call in parentheses.
-fn as_parameter(inline: &HelperTemplate) -> Parameter {
+pub(super) fn as_parameter(inline: &HelperTemplate) -> Parameter {
     if inline.params.is_empty() && inline.hash.is_empty() {
         return match &inline.name {
             Parameter::Name(name) => Parameter::parse(name).unwrap_or_else(|_| inline.name.clone()),
@@ -421,13 +446,7 @@ fn as_parameter(inline: &HelperTemplate) -> Parameter {
 fn expression(parameter: &Parameter) -> Option<Expression> {
     match parameter {
         Parameter::Literal(value) => Some(Expression::Literal(value.clone())),
-        Parameter::Path(Path::Relative((segments, _))) => {
-            let parts = segments.iter().filter_map(|segment| match segment {
-                PathSeg::Named(part) => Some(part.clone()),
-                _ => None,
-            });
-            Some(Expression::Name(parts.collect()))
-        }
+        Parameter::Path(Path::Relative((segments, _))) => Some(Expression::Name(parts(segments))),
         Parameter::Subexpression(call) => {
             let values = call.params()?.iter().map(expression).collect::<Option<_>>()?;
             Some(Expression::Call(function(call.name())?, values))
@@ -445,8 +464,25 @@ fn block_params(declared: Option<&BlockParam>) -> Vec<String> {
     }
 }
 
+/// Returns the parts of a name as it is written; none where it is not one.
+pub(super) fn named(name: &str) -> Vec<String> {
+    match Parameter::parse(name) {
+        Ok(Parameter::Path(Path::Relative((segments, _)))) => parts(&segments),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the parts of a name, brackets taken off.
+pub(super) fn parts(segments: &[PathSeg]) -> Vec<String> {
+    let named = segments.iter().filter_map(|segment| match segment {
+        PathSeg::Named(part) => Some(part.clone()),
+        _ => None,
+    });
+    named.collect()
+}
+
 /// Returns a name as it is written.
-fn raw(path: &Path) -> &str {
+pub(super) fn raw(path: &Path) -> &str {
     match path {
         Path::Relative((_, raw)) | Path::Local((_, _, raw)) => raw,
     }

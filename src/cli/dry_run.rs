@@ -54,6 +54,9 @@ fn describe(out: &mut String, plan: &Plan, step: StepIndex) {
         let edges: Vec<String> = step.depends_on.iter().map(|edge| edge_text(plan, edge)).collect();
         line(out, &format!("    after {}", edges.join(", ")));
     }
+    if let Some(when) = &step.when {
+        line(out, &format!("    when {}", when.text()));
+    }
     let scope = plan.scope(step);
     for (name, template) in &step.parameters {
         // A `default` for a step's value would hide that the value is still to come.

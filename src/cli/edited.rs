@@ -10,7 +10,7 @@ use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::flow::{Event, Flow, Outcome};
-use crate::plan::{OutputSource, Plan, Step, StepId, StepIndex};
+use crate::plan::{OutputSource, Plan, Step, StepId, StepIndex, When};
 use crate::report::one_line;
 
 /// Reads an edited plan for a flow: with the flow's inputs, those given now before them, and dates as they were when it
@@ -145,6 +145,7 @@ fn changes(old: &Plan, was: &Step, new: &Plan, step: &Step) -> Vec<String> {
         changes.push("`depends_on`".to_owned());
     }
     let keys = [
+        ("when", was.when.as_ref().map(When::text) != step.when.as_ref().map(When::text)),
         ("timeout", was.timeout != step.timeout),
         ("retry", was.retry != step.retry),
         ("allow_failure", was.allow_failure != step.allow_failure),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::graph::{PlanGraph, Selection};
-use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, Workspace};
+use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, When, Workspace};
 use crate::time::Timestamp;
 
 use self::phases::Phases;
@@ -330,11 +330,13 @@ impl Flow {
         self.header.max_parallel.saturating_sub(self.phases.live.len() + self.phases.unknown.len())
     }
 
-    /// Returns the names that a step's templates may use now.
+    /// Returns the names that a step's templates and its condition may use now.
     pub fn scope(&self, step: StepIndex) -> Scope {
-        let named = self.step(step).parameters.iter().flat_map(|(_, template)| template.steps());
-        let facts = named.filter_map(|id| {
-            let index = self.index(self.step(step).pairs.get(id).unwrap_or(id))?;
+        let place = self.step(step);
+        let named = place.parameters.iter().flat_map(|(_, template)| template.steps());
+        let asked = place.when.iter().flat_map(When::steps);
+        let facts = named.chain(asked).filter_map(|id| {
+            let index = self.index(place.pairs.get(id).unwrap_or(id))?;
             let run = self.run(index);
             Some((
                 id.clone(),
@@ -348,7 +350,7 @@ impl Flow {
         Scope {
             flow: Some((self.header.id.to_string(), self.header.created_at.to_string())),
             steps: facts.collect(),
-            ..self.plan.scope(self.step(step))
+            ..self.plan.scope(place)
         }
     }
 

@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 /// Returns the steps that a resume begins anew, in file order (design 9.3).
 ///
 /// These are the steps that failed, timed out or were cancelled, and those `also` asked for, if they are over; then what
-/// these had blocked or spared, and steps that ran only because one of these failed. Other successes are kept, even
+/// these had blocked or spared, steps whose condition asked about one of these and was false, and steps that ran only
+/// because one of these failed. Other successes are kept, even
 /// below a step that begins anew.
 pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
     let mut anew = BTreeSet::new();
@@ -43,6 +44,7 @@ pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
                 // flow was stopped by failures.
                 flow.graph().upstreams(step).any(reopened) || flow.judge_edges(step) == StepState::Ready
             }
+            Outcome::Skipped if may_be_admitted(flow, step, &anew) => true,
             _ if is_over => flow
                 .step(step)
                 .depends_on
@@ -55,6 +57,14 @@ pub fn redone(flow: &Flow, also: &BTreeSet<StepIndex>) -> Vec<StepId> {
         }
     }
     anew.into_iter().map(|step| flow.step(step).id.clone()).collect()
+}
+
+/// Says whether a step that its condition skipped may run once these steps have begun anew: it asks about one of them,
+/// or an edited plan asks otherwise.
+fn may_be_admitted(flow: &Flow, step: StepIndex, anew: &BTreeSet<StepIndex>) -> bool {
+    let Some(when) = &flow.step(step).when else { return true };
+    let asks = when.steps().iter().any(|id| flow.index(id).is_some_and(|named| anew.contains(&named)));
+    asks || when.evaluate(&flow.scope(step)) != Ok(false)
 }
 
 /// Reads the plan of a flow from what the journal keeps of it. The same text, values and time give the same plan.

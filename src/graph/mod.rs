@@ -40,8 +40,8 @@ pub struct CyclePath(pub Vec<StepIndex>);
 impl PlanGraph {
     /// Links the steps of a plan.
     ///
-    /// Gives a problem for every group of steps that wait for each other and for every template that
-    /// reads a step which is not upstream, in the order of the text.
+    /// Gives a problem for every group of steps that wait for each other and for every template and condition
+    /// that reads a step which is not upstream, in the order of the text.
     pub fn link(plan: &Plan) -> Result<Self, Vec<Diagnostic>> {
         let edges = plan.steps.iter().enumerate().flat_map(|(downstream, step)| {
             let arrow = move |upstream: StepIndex| (upstream, StepIndex(downstream));
@@ -180,7 +180,7 @@ impl PlanGraph {
         reached
     }
 
-    /// Finds templates that read a step which is not upstream: it might not have ended by then.
+    /// Finds templates and conditions that read a step which is not upstream: it might not have ended by then.
     fn hidden_edges(&self, plan: &Plan) -> Vec<Diagnostic> {
         let index = plan.index();
         let mut far: Vec<Read> = Vec::new();
@@ -190,6 +190,11 @@ impl PlanGraph {
             let reads = step.parameters.iter().flat_map(|(_, template)| {
                 template.steps().iter().map(|id| (paired(id), template.place())).collect::<Vec<_>>()
             });
+            let asks = step.when.iter();
+            let asks = asks.flat_map(|when| {
+                when.steps().iter().map(|id| (paired(id), when.place_of(id))).collect::<Vec<_>>()
+            });
+            let reads = reads.chain(asks);
             far.extend(reads.filter_map(|(target, at)| Some(Read { reader, target: *target?, at })).filter(
                 |read| {
                     // Nearly every template reads a step that its own step waits for by name.
@@ -236,7 +241,7 @@ fn ranked<K: Ord>(steps: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
     ranks
 }
 
-/// A template of the step `reader` that reads what came of the step `read`.
+/// A template or condition of the step `reader` that reads what came of the step `read`.
 struct Read {
     reader: StepIndex,
     target: StepIndex,
@@ -330,6 +335,12 @@ fn grouped(number: usize) -> String {
 fn hidden_edge_diagnostic(plan: &Plan, read: &Read) -> Diagnostic {
     let id = |step: StepIndex| &plan.steps[step.0].id;
     let (reader, upstream) = (id(read.reader), id(read.target));
+    if reader == upstream {
+        let message = format!("`{reader}` reads what came of itself");
+        return Diagnostic::at(Code::NotUpstream, read.at, message)
+            .label("it has not run by then")
+            .help("read a step that it waits for");
+    }
     Diagnostic::at(
         Code::NotUpstream,
         read.at,

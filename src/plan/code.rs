@@ -75,7 +75,7 @@ codes! {
     SelfEdge           "E0302" "a step waits for itself"
     DuplicateEdge      "E0303" "a step names the same upstream twice"
     Cycle              "E0304" "steps wait for each other"
-    NotUpstream        "E0305" "a template reads a step that is not upstream"
+    NotUpstream        "E0305" "a template or condition reads a step that is not upstream"
     UnknownIteration   "E0306" "a step waits for an iteration that does not exist"
     WaitsForFinal      "E0307" "a step waits for one with `finally`"
 
@@ -88,6 +88,15 @@ codes! {
     UnknownTemplateStep "E0407" "the template names a step that does not exist"
     RenderFailed       "E0408" "the template cannot be evaluated"
     WrongResult        "E0409" "the template gives a value of the wrong type"
+    HelperValue        "E0410" "a helper is given what it cannot use"
+    ConditionSyntax    "E0411" "the condition cannot be read"
+    ConditionSpelling  "E0412" "the condition is written as in another language"
+    ConditionBraces    "E0413" "a condition stands in braces"
+    ConditionTypes     "E0414" "the condition compares values of different types"
+    ConditionNoTruth   "E0415" "the condition, or a part of it, is neither true nor false"
+    NameSpelling       "E0416" "a name that is no plain word is not written as it must be here"
+    ConditionTooLarge  "E0417" "the condition is too long or nested too deeply"
+    ConditionWord      "E0418" "the condition compares with a word that the value never is"
     BadOutput          "E0435" "an output is not a value of the step's run"
     UnknownOutput      "E0436" "the template reads an output that the step does not declare"
     NeverOutput        "E0437" "the template reads an output of a step that makes no run"
@@ -98,12 +107,16 @@ codes! {
 
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
     LeadingZero        "N0102" "a value that looks like a number is sent as text"
+
     InputOpen          "N0501" "a required input is not given yet"
     VariableOpen       "N0502" "an environment variable is not set yet"
 
     TypographicQuote   "W0101" "a typographic quote quotes nothing"
     TemplateInKey      "W0102" "a template in a key is sent as text"
+
     NoEffect           "W0201" "the key changes nothing here"
+
+    ConditionConstant  "W0410" "the condition is the same in every flow"
     UnsureOutput       "W0435" "an output may not be there when it is read"
 }
 

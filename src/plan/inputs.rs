@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::code::Code;
+use super::compare::Kind;
 use super::diagnostic::{Diagnostic, Span};
 use super::reader::Reader;
 use super::shape::{INPUT, INPUT_TYPES};
@@ -39,6 +40,18 @@ impl InputType {
             Self::Date => date,
             Self::Array => array,
             Self::Object => object,
+        }
+    }
+
+    /// Returns what its values are for a condition.
+    fn kind(self) -> Kind {
+        match self {
+            Self::String => Kind::Text,
+            Self::Int | Self::Float => Kind::Number,
+            Self::Bool => Kind::Bool,
+            Self::Date => Kind::Date,
+            Self::Array => Kind::List,
+            Self::Object => Kind::Object,
         }
     }
 
@@ -151,6 +164,7 @@ fn one(
     }
     let kind = fields.get("type").and_then(|node| reader.word(node, "`type`", &INPUT_TYPES));
     let kind = InputType::ALL[kind?];
+    known.input_kinds.insert(name.to_owned(), kind.kind());
     let default = fields.get("default").map(|node| default(reader, node, kind, given.now, known, env));
     if let Some(text) = texts.get(name) {
         return match from_text(kind, text, given.now) {

@@ -6,10 +6,13 @@
 
 mod check;
 mod code;
+mod compare;
+mod condition;
 mod dates;
 mod diagnostic;
 mod duration;
 mod edges;
+mod function;
 mod indent;
 mod inputs;
 mod lines;
@@ -39,6 +42,7 @@ use serde_json::{Map, Value};
 use crate::time::{Delay, Timestamp};
 
 pub use code::{Code, Severity};
+pub use condition::When;
 pub use diagnostic::{Diagnostic, Span};
 pub use duration::read as read_duration;
 pub use inputs::declared as declared_inputs;
@@ -112,7 +116,10 @@ impl Plan {
     /// Returns the names that a step's templates may use before the flow begins, as far as it uses them: a list with a
     /// row for each of ten thousand iterations would be copied for each of them.
     pub fn scope(&self, step: &Step) -> Scope {
-        let is_used = |name: &str| step.parameters.iter().any(|(_, template)| template.uses_input(name));
+        let is_used = |name: &str| {
+            let by_condition = step.when.as_ref().is_some_and(|when| when.uses_input(name));
+            by_condition || step.parameters.iter().any(|(_, template)| template.uses_input(name))
+        };
         let inputs = self.inputs.iter().filter(|(name, _)| is_used(name));
         Scope {
             inputs: inputs.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -224,6 +231,8 @@ pub struct Step {
     pub depends_on: Vec<Edge>,
     /// What it takes from its run for later steps, in file order.
     pub outputs: Vec<Output>,
+    /// What must be true then, or the step is skipped.
+    pub when: Option<When>,
     /// How long one attempt may take from its accepted start, time in the queue included.
     pub timeout: Option<Delay>,
     /// How often and when a failed run is tried again.

@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::shape::STEP;
 use super::source::{Entry, Yaml};
 use super::template::{OutputRead, build_output};
-use super::{Condition, Edge, EdgeRule, Place, Step, StepId, StepIndex, StepKind, steps, words};
+use super::{Condition, Edge, EdgeRule, Place, Step, StepId, StepIndex, StepKind, When, steps, words};
 
 /// The most outputs of one step.
 pub(super) const OUTPUTS_MAX: usize = 50;
@@ -172,7 +172,8 @@ pub(super) fn check_reads(reader: &mut Reader<'_>, all: &[Step]) {
 
 /// Returns the outputs of other steps that a step reads.
 fn reads(step: &Step) -> impl Iterator<Item = &OutputRead> {
-    step.parameters.iter().flat_map(|(_, template)| template.outputs())
+    let asked = step.when.iter().flat_map(When::outputs);
+    step.parameters.iter().flat_map(|(_, template)| template.outputs()).chain(asked)
 }
 
 /// Says of each reading whether the step that is read has succeeded whenever the reader starts. Follows as many of the
@@ -253,7 +254,12 @@ fn means_success(all: &[Step], edge: &Edge) -> bool {
         return false;
     }
     match &edge.rule {
-        EdgeRule::Bare => !all[edge.upstream.0].allow_failure,
+        EdgeRule::Bare => {
+            let upstream = &all[edge.upstream.0];
+            // What its own condition skips meets a bare edge, too.
+            let may_be_skipped = |at: usize| all[at].when.is_some();
+            !upstream.allow_failure && upstream.when.is_none() && !members(upstream).any(may_be_skipped)
+        }
         EdgeRule::AnyOf(conditions) => conditions.iter().all(|it| *it == Condition::Succeeded),
     }
 }
@@ -278,7 +284,7 @@ fn never(all: &[Step], reader: StepIndex, target: StepIndex, read: &OutputRead) 
         read.output
     );
     Diagnostic::at(Code::NeverOutput, read.span, message)
-        .help(format!("remove it, or give what stands in for it: `{{{{default {} ...}}}}`", read.name))
+        .help(format!("remove it, or give what stands in for it: `{}`", read.stand_in))
 }
 
 fn maybe(all: &[Step], reader: StepIndex, target: StepIndex, read: &OutputRead) -> Diagnostic {
@@ -287,7 +293,7 @@ fn maybe(all: &[Step], reader: StepIndex, target: StepIndex, read: &OutputRead) 
         format!("`{target}` may not have succeeded when `{reader}` reads its output `{}`", read.output);
     Diagnostic::at(Code::UnsureOutput, read.span, message)
         .label(format!("`{reader}` fails if it is not there"))
-        .help(format!("say what stands in for it: `{{{{default {} ...}}}}`", read.name))
+        .help(format!("say what stands in for it: `{}`", read.stand_in))
 }
 
 #[cfg(test)]

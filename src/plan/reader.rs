@@ -369,6 +369,7 @@ fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
 fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         "depends_on" => "write `depends_on: [step]`, or `depends_on: [{ step: [failed] }]` for a condition",
+        "when" => "write `when: inputs.full_reload`: what must be true, as a bare expression without braces",
         "timeout" => "write `timeout: 2h`: a duration with its unit",
         "retry" => "write `retry: { max_attempts: 3, delay: 1m }`; the first try counts as an attempt",
         "max_attempts" => "write `max_attempts: 3`; the first try counts as an attempt",

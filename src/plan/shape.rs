@@ -94,6 +94,7 @@ pub(super) const STEP: Shape = Shape {
         "workspace",
         "parameters",
         "depends_on",
+        "when",
         "finally",
         "for_each",
         "matrix",
@@ -112,7 +113,7 @@ pub(super) const STEP: Shape = Shape {
         "description",
     ],
     required: &[],
-    later: &["when"],
+    later: &[],
 };
 
 /// The keys of `retry`.
@@ -368,6 +369,11 @@ struct StepShape {
         example = serde_json::json!(["ingest", {"curate": ["failed", "skipped"]}])
     )]
     depends_on: Option<DependsOn>,
+    /// What must be true for the step to run, once the steps before it have ended; otherwise it is skipped. A bare
+    /// expression over the names of templates, without braces: comparisons, `and`, `or`, `not`, `in`, parentheses and
+    /// the helpers as `date_add(inputs.day, "-1M")`.
+    #[schemars(example = &"steps.curate.outcome == \"succeeded\" and inputs.full_reload")]
+    when: Option<ConditionShape>,
     /// Runs the step when all steps without `finally` have ended: `completed` however they did, `failed` or `succeeded`
     /// if the flow so far did. Such a step has no `depends_on`.
     finally: Option<FinallyShape>,
@@ -570,6 +576,9 @@ shapes! {
             { "type": ["string", "number"], "description": "An error code of the service, such as `2200`." }
         ] }
     });
+
+    /// A condition.
+    ConditionShape "condition" |_| json_schema!({ "type": ["string", "boolean"], "minLength": 1 });
 
     /// Any JSON values by their names, or one template that is a map.
     Parameters "parameters" |_| json_schema!({

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::code::Code;
+use super::condition;
 use super::diagnostic::{Diagnostic, Span};
 use super::edges;
 use super::reader::{Fields, Reader, excerpt};
@@ -145,6 +146,7 @@ pub(super) fn read(
         let pipeline = pipeline(reader, fields, sketch.id, known, env);
         let workspace = workspace(reader, fields, sketch.key.span(), around, known, env);
         let parameters = fields.get("parameters").map(|node| parameters(reader, node, known, env));
+        let when = fields.get("when").and_then(|node| condition::read(reader, node, known, env));
         Step {
             id: StepId::new(id),
             // Without one there has been an error, and the plan is not used.
@@ -152,6 +154,7 @@ pub(super) fn read(
             workspace,
             parameters: parameters.unwrap_or_default(),
             depends_on,
+            when,
             pairs,
             ..common.clone()
         }

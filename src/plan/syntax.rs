@@ -8,6 +8,7 @@ use serde_saphyr::budget::BudgetBreach;
 
 use super::Place;
 use super::code::Code;
+use super::condition;
 use super::diagnostic::{Diagnostic, Span};
 use super::lines::{self, line_of};
 use super::reader::excerpt;
@@ -144,6 +145,10 @@ pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
                 .help("write `<<: *name`, where `&name` marks a map")
         }
         Error::UnsupportedTag { tag, .. } => {
+            let line = place.map_or(0, |place| place.line);
+            if let Some(found) = line_of(text, line).and_then(|words| condition::unquoted(words, line)) {
+                return found;
+            }
             finding(Code::BadTag, place, format!("the tag `{tag}` has no meaning in a plan"))
                 .help("remove the tag, or quote the value if the `!` belongs to it")
         }
@@ -189,6 +194,7 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
     let found = lines::tab(text, place.line)
         .or_else(|| lines::invisible(text, place.line))
         .or_else(|| lines::invisible(text, above))
+        .or_else(|| condition_at(text, place.line))
         .or_else(|| unquoted_template(text, place.line))
         .or_else(|| unquoted_template(text, place.line.saturating_sub(1)))
         .or_else(|| lines::bracketed_name(text, place.line))
@@ -201,6 +207,12 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
         Some((_, meant, help)) => Diagnostic::at(Code::Syntax, place, *meant).help(*help),
         None => Diagnostic::at(Code::Syntax, place, message).help(LOOK),
     }
+}
+
+/// Finds a condition on a line, or on the one above, that needs quotes.
+fn condition_at(text: &str, line: usize) -> Option<Diagnostic> {
+    let at = |line: usize| condition::unquoted(line_of(text, line)?, line);
+    at(line).or_else(|| at(line.saturating_sub(1)))
 }
 
 /// Finds a colon without its space or a line too far in, where the parser stumbled over a key.
@@ -243,6 +255,9 @@ fn unquoted_template(text: &str, line: usize) -> Option<Diagnostic> {
 
 /// Finds a `{{` outside quotes and comments in the words of a line.
 fn template_in(words: &str, line: usize) -> Option<Diagnostic> {
+    if let Some(found) = condition::unquoted(words, line) {
+        return Some(found);
+    }
     let start = unquoted_braces(words)?;
     let value = whole_value(words, start);
     let column = words[..start].chars().count() + 1;

@@ -51,6 +51,7 @@ const STRUCTURAL: &[&str] = &[
     "version-missing",
     "version-text",
     "version-wrong",
+    "when-type",
     "workspace-both",
     "workspace-missing",
 ];
@@ -225,6 +226,25 @@ proptest! {
                 "steps": { "b": { "parameters": { "p": text } } },
             });
             answered(plan.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn any_condition_is_answered(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "and", "or", "not", "in", "is", "true", "inputs.a", "inputs.d", "steps.b.outcome", "steps[\"b\"]", "date_add(", "(", ")", "[",
+            "]", ",", ".", "==", "=", "!", "<", "-", "3", "1e3", "\"x\"", "'y'", "contains", "equals(", "env(", "{{", "}}", "é", "\n", "\\",
+        ]), 0..16),
+        text in "[-a-c0-9.\"'()\\[\\]{},=<>!&|@? \n\u{e9}]{0,40}",
+    ) {
+        for text in [words.join(" "), words.concat(), text] {
+            let plan = serde_json::json!({
+                "version": 1, "name": "x", "workspace": "w",
+                "inputs": { "a": { "type": "array", "default": [1] }, "d": { "type": "date", "default": "today" } },
+                "steps": { "b": {}, "c": { "depends_on": ["b"], "when": text } },
+            });
+            answered(plan.to_string().as_bytes());
+            answered(format!("version: 1\nname: x\nworkspace: w\nsteps:\n  b:\n    when: {text}\n  c: {{ when: {text} }}\n").as_bytes());
         }
     }
 

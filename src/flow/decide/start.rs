@@ -85,6 +85,9 @@ fn start(
     let over = |outcome: Outcome, reason: String| {
         Box::new(Event::StepEnded { step: place.id.clone(), outcome, reason })
     };
+    if let Err((outcome, reason)) = admitted(flow, step) {
+        return Err(over(outcome, reason));
+    }
     let parameters = rendered(flow, step).map_err(|reason| over(Outcome::Failed, reason))?;
     let attempt = flow.run(step).attempts.len() as u32 + 1;
     if place.if_running != IfRunning::Start {
@@ -111,6 +114,25 @@ fn start(
     }
     let recovery = recovery(flow, step, &parameters);
     Ok(Some(Effect::Start { step, attempt, parameters, recovery }))
+}
+
+/// Asks a step's own condition, once for each time the step begins: a retry does not ask again. Fails with how the step
+/// ends and why.
+fn admitted(flow: &Flow, step: StepIndex) -> Result<(), (Outcome, String)> {
+    let Some(when) = flow.step(step).when.as_ref().filter(|_| flow.run(step).current_attempt().is_none())
+    else {
+        return Ok(());
+    };
+    let scope = flow.scope(step);
+    match when.evaluate(&scope) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let values = when.values(&scope);
+            let because = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+            Err((Outcome::Skipped, format!("`when` is false: {}{because}", when.text())))
+        }
+        Err(why) => Err((Outcome::Failed, format!("`when` cannot be evaluated: {why}"))),
+    }
 }
 
 /// Returns the failed run that the next attempt takes up: the one before it, with the same parameters, if the plan asks

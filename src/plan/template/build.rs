@@ -173,7 +173,7 @@ impl Build<'_, '_, '_> {
             self.outputs.push(OutputRead {
                 step: StepId::new(&output.step),
                 output: output.output,
-                name: output.name,
+                stand_in: format!("{{{{default {} ...}}}}", output.name),
                 has_default: output.has_default,
                 span,
             });

@@ -12,8 +12,9 @@ use handlebars::{
 use serde_json::Value;
 
 use super::Scope;
-use super::expression::{FUNCTIONS, Function};
+use super::expression::sentence as helper_sentence;
 use super::parse::named;
+use crate::plan::function::{Failure, Function};
 
 /// The helper that turns the value of an inline expression into text.
 pub(super) const TEXT: &str = "__text";
@@ -27,7 +28,7 @@ static ENGINE: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     engine.register_escape_fn(no_escape);
     engine.register_helper(TEXT, Box::new(Text));
     engine.register_helper(THERE, Box::new(There));
-    for (name, function) in FUNCTIONS {
+    for (name, function) in Function::all() {
         engine.register_helper(name, Box::new(function));
     }
     engine
@@ -124,10 +125,12 @@ impl HelperDef for Function {
             .iter()
             .map(|given| (!given.is_value_missing()).then(|| given.value().clone()))
             .collect();
-        let missing = || {
-            let missing = helper.params().iter().find(|given| given.is_value_missing());
-            RenderErrorReason::MissingVariable(missing.and_then(|given| given.relative_path()).cloned())
-        };
-        self.apply(&values).map(ScopedJson::Derived).ok_or_else(|| missing().into())
+        self.apply(&values).map(ScopedJson::Derived).map_err(|failure| match failure {
+            Failure::Missing(n) => {
+                let name = helper.param(n).and_then(|given| given.relative_path()).cloned();
+                RenderErrorReason::MissingVariable(name).into()
+            }
+            failure => RenderErrorReason::Other(helper_sentence(*self, &failure)).into(),
+        })
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Scope;
+use crate::plan::function::{Failure, Function};
 
 /// What stands between `{{` and `}}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,64 +16,54 @@ pub(super) enum Expression {
     Call(Function, Vec<Expression>),
 }
 
-/// A helper of the templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    /// A value as JSON text.
-    Json,
-    /// The first value, or the second if the first is missing or null.
-    Default,
-}
-
-/// Every helper that gives a value, by its name. `env` is one more, turned into a name when parsed.
-pub(super) const FUNCTIONS: [(&str, Function); 2] =
-    [("json", Function::Json), ("default", Function::Default)];
-
-impl Function {
-    /// Returns how many values it takes.
-    pub(super) const fn arity(self) -> usize {
-        match self {
-            Self::Json => 1,
-            Self::Default => 2,
-        }
-    }
-
-    /// Applies it to values, of which some may be missing.
-    pub(super) fn apply(self, values: &[Option<Value>]) -> Option<Value> {
-        let value = |n: usize| values.get(n).cloned().flatten();
-        match self {
-            Self::Json => value(0).map(|value| Value::String(value.to_string())),
-            Self::Default => value(0).filter(|value| !value.is_null()).or_else(|| value(1)),
-        }
-    }
+/// Why an expression has no value.
+enum Fault {
+    /// This name has none.
+    Missing(Vec<String>),
+    /// The sentence says why.
+    Wrong(String),
 }
 
 impl Expression {
-    /// Returns the value; fails with a sentence if a name in it has none.
+    /// Returns the value; fails with a sentence if a name in it has none or a helper cannot use its values.
     pub(super) fn render(&self, scope: &Scope) -> Result<Value, String> {
-        self.value(scope).ok_or_else(|| match self.missing(scope) {
-            Some(path) => scope.no_value(&path.join("."), path),
-            None => "the template has no value".to_owned(),
+        self.value(scope).map_err(|fault| match fault {
+            Fault::Missing(path) => scope.no_value(&path.join("."), &path),
+            Fault::Wrong(why) => why,
         })
     }
 
-    fn value(&self, scope: &Scope) -> Option<Value> {
+    fn value(&self, scope: &Scope) -> Result<Value, Fault> {
         match self {
-            Self::Name(path) => scope.lookup(path),
-            Self::Literal(value) => Some(value.clone()),
-            Self::Call(function, values) => {
-                let values: Vec<_> = values.iter().map(|value| value.value(scope)).collect();
-                function.apply(&values)
+            Self::Name(path) => scope.lookup(path).ok_or_else(|| Fault::Missing(path.clone())),
+            Self::Literal(value) => Ok(value.clone()),
+            Self::Call(function, given) => {
+                let mut missing = None;
+                let mut values = Vec::with_capacity(given.len());
+                for value in given {
+                    values.push(match value.value(scope) {
+                        Ok(value) => Some(value),
+                        Err(Fault::Missing(name)) => {
+                            missing.get_or_insert(name);
+                            None
+                        }
+                        Err(wrong) => return Err(wrong),
+                    });
+                }
+                function.apply(&values).map_err(|failure| match (failure, missing) {
+                    (Failure::Missing(_), Some(name)) => Fault::Missing(name),
+                    (failure, _) => Fault::Wrong(sentence(*function, &failure)),
+                })
             }
         }
     }
+}
 
-    /// Returns the first name that has no value.
-    fn missing(&self, scope: &Scope) -> Option<&[String]> {
-        match self {
-            Self::Name(path) => scope.lookup(path).is_none().then_some(path.as_slice()),
-            Self::Literal(_) => None,
-            Self::Call(_, values) => values.iter().find_map(|value| value.missing(scope)),
-        }
+/// Returns the sentence for a helper that gives no value.
+pub(super) fn sentence(function: Function, failure: &Failure) -> String {
+    let name = function.name();
+    match failure {
+        Failure::Missing(_) => format!("`{name}` is given a value that is missing"),
+        Failure::Argument(_, why) | Failure::Whole(why) => format!("`{name}`: {why}"),
     }
 }

@@ -24,8 +24,9 @@ use super::{Each, Outputs, Place, StepId};
 use expression::Expression;
 
 pub(super) use build::{build, render_now};
-pub(super) use names::{Known, NamesHere};
+pub(super) use names::{Known, Meaning, NamesHere, Refusal, resolve};
 pub(super) use output::build_output;
+pub(super) use place::inside;
 
 /// The name of the environment that was chosen: plans have none yet.
 const ENVIRONMENT: &str = "";
@@ -51,8 +52,8 @@ const ALL_INPUTS: &str = "";
 pub(super) struct OutputRead {
     pub(super) step: StepId,
     pub(super) output: String,
-    /// The name as it is written.
-    pub(super) name: String,
+    /// How a value that stands in for it is written.
+    pub(super) stand_in: String,
     /// Whether `default` says what stands in for it.
     pub(super) has_default: bool,
     pub(super) span: Span,
@@ -213,7 +214,7 @@ impl Scope {
     }
 
     /// Returns the value of a name, if it has one.
-    fn lookup(&self, path: &[String]) -> Option<Value> {
+    pub(super) fn lookup(&self, path: &[String]) -> Option<Value> {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match path.as_slice() {
             ["inputs"] => Some(Value::Object(self.inputs.clone())),

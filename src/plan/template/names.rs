@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Scope, StepFacts, engine, member};
 use crate::plan::code::Code;
+use crate::plan::compare::Kind;
 use crate::plan::outputs::Declared;
 use crate::plan::sketch::iteration_id;
 use crate::plan::{Each, StepId, words};
@@ -19,6 +20,8 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) context: handlebars::Context,
     /// Inputs that are declared but have no value yet.
     pub(in crate::plan) open_inputs: BTreeSet<String>,
+    /// The types that inputs are declared with.
+    pub(in crate::plan) input_kinds: BTreeMap<String, Kind>,
     /// Inputs that are declared further down.
     pub(in crate::plan) later_inputs: BTreeSet<String>,
     /// The outputs that each step declares.
@@ -58,6 +61,7 @@ impl<'k> Known<'k> {
             scope,
             context: handlebars::Context::null(),
             open_inputs: BTreeSet::new(),
+            input_kinds: BTreeMap::new(),
             later_inputs: BTreeSet::new(),
             outputs: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -121,16 +125,16 @@ pub(in crate::plan) enum NamesHere {
 
 /// A name that cannot be used, without its place.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) code: Code,
-    pub(super) message: String,
-    pub(super) label: String,
-    pub(super) help: Vec<String>,
+pub(in crate::plan) struct Refusal {
+    pub(in crate::plan) code: Code,
+    pub(in crate::plan) message: String,
+    pub(in crate::plan) label: String,
+    pub(in crate::plan) help: Vec<String>,
 }
 
 /// What a good name stands for.
 #[derive(Debug)]
-pub(super) enum Meaning {
+pub(in crate::plan) enum Meaning {
     /// A value that is known now.
     Value(Value),
     /// A value that will be known.
@@ -147,16 +151,16 @@ const ROOTS: [&str; 7] = ["inputs", "steps", "each", "plan", "flow", "env", "env
 const LATER_ROOTS: [&str; 1] = ["secret"];
 
 impl Refusal {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(in crate::plan) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), label: String::new(), help: Vec::new() }
     }
 
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(in crate::plan) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(in crate::plan) fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
     }
@@ -175,7 +179,7 @@ impl Refusal {
 }
 
 /// Decides what a name at the top of a template stands for. `optional` names may lack a member.
-pub(super) fn resolve(
+pub(in crate::plan) fn resolve(
     path: &[String],
     optional: bool,
     here: NamesHere,
@@ -262,6 +266,9 @@ fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
         let mut whole = vec![row];
         whole.extend(rest);
         return refusal.label(format!("did you mean `{}`?", whole.join(".")));
+    }
+    if !rest.is_empty() && known.scope.steps.contains_key(&StepId::new(first)) {
+        return refusal.label(format!("did you mean `steps.{}`?", parts.join(".")));
     }
     refusal.near(first, ROOTS, &|near| near.to_owned()).help(
         "names begin with `inputs.`, `steps.`, `each.`, `plan.` or `flow.`; variables are read with `env \"NAME\"`",

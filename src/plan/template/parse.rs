@@ -7,10 +7,11 @@ use handlebars::{Path, PathSeg, Template};
 use serde_json::Value;
 
 use super::engine::{self, TEXT, THERE};
-use super::expression::{Expression, FUNCTIONS, Function};
+use super::expression::Expression;
 use super::names::{Known, Meaning, NamesHere, Refusal, resolve};
 use super::unreadable::{too_deep, unreadable};
 use crate::plan::code::Code;
+use crate::plan::function::{Failure, Function, Language, Param};
 use crate::plan::words;
 
 /// How many problems of one text are reported.
@@ -18,18 +19,7 @@ const PROBLEMS_MAX: usize = 20;
 /// Helpers that take a block.
 const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 /// Helpers that a later version of the language has.
-const LATER_HELPERS: [&str; 10] = [
-    "date_add",
-    "month_start",
-    "month_end",
-    "format_date",
-    "day_of_week",
-    "lower",
-    "upper",
-    "eq",
-    "concat",
-    "secret",
-];
+const LATER_HELPERS: [&str; 1] = ["secret"];
 
 /// A text that has been understood.
 pub(super) struct Parsed {
@@ -217,15 +207,18 @@ impl Walk<'_> {
             Parameter::Subexpression(call) => {
                 let TemplateElement::Expression(call) = call.element.as_mut() else { return None };
                 if call.name.as_name() == Some("env") {
+                    let value = match call.params.as_slice() {
+                        [Parameter::Literal(Value::String(name))] => self.known.env.get(name),
+                        _ => None,
+                    };
                     *parameter = self.env(call, optional)?;
-                    return None;
+                    return value.map(|value| value.as_str().into());
                 }
                 if call.params.is_empty() && call.hash.is_empty() {
                     *parameter = call.name.clone();
                     return self.parameter(parameter, depth, optional);
                 }
-                self.call(call, depth, optional);
-                None
+                self.call(call, depth, optional)
             }
             Parameter::Name(name) => {
                 let name = name.clone();
@@ -236,18 +229,66 @@ impl Walk<'_> {
         }
     }
 
-    fn call(&mut self, call: &mut HelperTemplate, depth: usize, optional: bool) {
+    /// Checks a helper and what it is given; gives its value if all that is known now.
+    fn call(&mut self, call: &mut HelperTemplate, depth: usize, optional: bool) -> Option<Value> {
         let name = call.name.as_name().unwrap_or_default().to_owned();
-        let Some(function) = function(&name) else {
-            return self.refuse(&name, unknown_helper(&name));
+        let Some(function) = Function::named(&name) else {
+            self.refuse(&name, unknown_helper(&name));
+            return None;
         };
-        if call.params.len() != function.arity() || !call.hash.is_empty() {
-            return self.refuse(&name, usage(&name));
+        if !function.admits(call.params.len()) || !call.hash.is_empty() {
+            self.refuse(&name, usage(&name));
+            return None;
         }
+        let mut values = Vec::with_capacity(call.params.len());
+        let mut is_good = true;
         for (n, parameter) in call.params.iter_mut().enumerate() {
-            let optional = optional || function == Function::Default && n == 0;
-            self.parameter(parameter, depth, optional);
+            let param = function.param(n);
+            if param == Param::Shift
+                && let Parameter::Path(path) = &*parameter
+                && raw(path).starts_with(['-', '+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+            {
+                let raw = raw(path).to_owned();
+                let refusal = Refusal::new(Code::HelperValue, format!("`{raw}` must stand in quotes"));
+                self.refuse(&raw, refusal.help(format!("write `\"{raw}\"`")));
+                is_good = false;
+                continue;
+            }
+            let optional = optional || param == Param::Optional;
+            let spelling = spelling(parameter);
+            let problems = self.problems.len();
+            let value = self.parameter(parameter, depth, optional);
+            if let Some(why) = value.as_ref().and_then(|value| param.check(value).err()) {
+                self.refuse_value(&name, &spelling, param, &why);
+            }
+            is_good &= self.problems.len() == problems;
+            values.push(value);
         }
+        if !is_good || values.iter().any(Option::is_none) {
+            return None;
+        }
+        match function.apply(&values) {
+            Ok(value) => Some(value),
+            Err(Failure::Missing(_)) => None,
+            Err(Failure::Argument(_, why) | Failure::Whole(why)) => {
+                let (_, help) = function.usage(Language::Template);
+                let refusal = Refusal::new(Code::HelperValue, format!("`{name}`: {why}")).help(help);
+                self.refuse(&name, refusal);
+                None
+            }
+        }
+    }
+
+    /// Reports a value that a helper cannot use, where it stands.
+    fn refuse_value(&mut self, helper: &str, spelling: &str, param: Param, why: &str) {
+        let refusal = Refusal::new(Code::HelperValue, format!("`{helper}`: {why}"))
+            .help(param.help(Language::Template));
+        let quoted = spelling.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let single = quoted.map(|text| format!("'{text}'"));
+        let rest = self.text.get(self.cursor.byte..).unwrap_or_default();
+        let piece =
+            [Some(spelling), single.as_deref()].into_iter().flatten().find(|piece| rest.contains(*piece));
+        self.refuse(piece.filter(|piece| !piece.is_empty()).unwrap_or(helper), refusal);
     }
 
     /// Checks `env "NAME"` and turns it into a name that the scope knows.
@@ -315,7 +356,7 @@ impl Walk<'_> {
     }
 
     fn root(&mut self, name: &str, parts: &[String], optional: bool) -> Option<Value> {
-        if parts.len() == 1 && (function(name).is_some() || name == "env") {
+        if parts.len() == 1 && (Function::named(name).is_some() || name == "env") {
             self.refuse(name, usage(name));
             return None;
         }
@@ -400,20 +441,14 @@ pub(super) fn lone(template: &Template) -> Option<&HelperTemplate> {
     }
 }
 
-fn function(name: &str) -> Option<Function> {
-    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
-}
-
 fn usage(name: &str) -> Refusal {
-    let (message, help) = match name {
-        "json" => ("`json` takes one value", "write `{{json inputs.regions}}`"),
-        "default" => (
-            "`default` takes a value and what stands in for it",
-            "write `{{default inputs.region \"emea\"}}`",
-        ),
-        _ => ("`env` takes the name of a variable in quotes", "write `{{env \"NAME\"}}`"),
+    let (message, help) = match Function::named(name) {
+        Some(function) => function.usage(Language::Template),
+        None => {
+            ("`env` takes the name of a variable in quotes".to_owned(), "write `{{env \"NAME\"}}`".to_owned())
+        }
     };
-    Refusal::new(Code::TemplateSyntax, message).help(help)
+    Refusal::new(Code::HelperValue, message).help(help)
 }
 
 fn unknown_helper(name: &str) -> Refusal {
@@ -421,7 +456,7 @@ fn unknown_helper(name: &str) -> Refusal {
         let message = format!("the helper `{name}` is not supported by this version of synflow yet");
         return Refusal::new(Code::LaterKey, message).help("remove it, or use a version that has it");
     }
-    let helpers = || FUNCTIONS.iter().map(|(name, _)| *name).chain(["env"]);
+    let helpers = || Function::all().map(|(name, _)| name).chain(["env"]);
     let refusal = Refusal::new(Code::UnknownHelper, format!("there is no helper `{name}`"));
     let refusal = match words::nearest(name, helpers()) {
         Some(near) => refusal.label(format!("did you mean `{near}`?")),
@@ -449,7 +484,7 @@ fn expression(parameter: &Parameter) -> Option<Expression> {
         Parameter::Path(Path::Relative((segments, _))) => Some(Expression::Name(parts(segments))),
         Parameter::Subexpression(call) => {
             let values = call.params()?.iter().map(expression).collect::<Option<_>>()?;
-            Some(Expression::Call(function(call.name())?, values))
+            Some(Expression::Call(Function::named(call.name())?, values))
         }
         _ => None,
     }
@@ -479,6 +514,16 @@ pub(super) fn parts(segments: &[PathSeg]) -> Vec<String> {
         _ => None,
     });
     named.collect()
+}
+
+/// Returns a value as it is written, where that can be told.
+fn spelling(parameter: &Parameter) -> String {
+    match parameter {
+        Parameter::Literal(value) => value.to_string(),
+        Parameter::Path(path) => raw(path).to_owned(),
+        Parameter::Subexpression(call) => call.name().to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Returns a name as it is written.

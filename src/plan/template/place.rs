@@ -6,7 +6,7 @@ use crate::plan::source::Node;
 
 /// Returns the place of `bytes` bytes from `at` on in the text of a scalar; the scalar itself where
 /// that cannot be told (a folded text, an escape that stands for something else).
-pub(super) fn inside(node: &Node, source: &str, text: &str, at: usize, bytes: usize) -> Span {
+pub(in crate::plan) fn inside(node: &Node, source: &str, text: &str, at: usize, bytes: usize) -> Span {
     let whole = node.span();
     let piece = text.get(at..).map_or("", |rest| rest.get(..bytes).unwrap_or(rest));
     let chars = piece.chars().count().max(1);

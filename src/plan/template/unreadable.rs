@@ -82,6 +82,12 @@ pub(super) fn unreadable(text: &str, error: &TemplateError) -> Problem {
                 "write a name, for example `{{inputs.day}}`",
             );
         }
+        if let Some((start, bytes, right)) = quoted_brackets(inner) {
+            let name = inner.get(start..start + bytes).unwrap_or_default();
+            let message = format!("in a template a name in brackets has no quotes: `{name}`");
+            let refusal = Refusal::new(Code::NameSpelling, message).help(format!("write `{right}`"));
+            return Problem { at: at + 2 + start, bytes, refusal };
+        }
         if let Some(pipe) = inner.find('|')
             && !inner.trim_start_matches('~').starts_with('#')
         {
@@ -132,6 +138,22 @@ fn expressions(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// Finds a name such as `steps["load-sales"].outcome`, as conditions have it; gives its first byte, its length and the
+/// spelling of templates.
+fn quoted_brackets(inner: &str) -> Option<(usize, usize, String)> {
+    let bracket = |at: &usize| inner[at + 1..].starts_with(['"', '\'']);
+    let open = inner.match_indices('[').map(|(at, _)| at).find(bracket)?;
+    let in_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let start = inner[..open].trim_end_matches(in_name).len();
+    let end = inner[open..].find([' ', ')']).map_or(inner.len(), |at| open + at);
+    let name = &inner[start..end];
+    let mut right = name.to_owned();
+    for (theirs, ours) in [("[\"", ".["), ("['", ".["), ("\"]", "]"), ("']", "]")] {
+        right = right.replace(theirs, ours);
+    }
+    (start < open).then_some((start, name.len(), right))
+}
+
 /// Returns the first `{{` that no `}}` follows before the next one.
 fn unclosed(text: &str) -> Option<usize> {
     text.match_indices("{{").map(|(at, _)| at).find(|at| {
@@ -172,6 +194,14 @@ mod tests {
         check("a {{inputs.day", "2 `{{` is never closed");
         check("a {{}}", "2 nothing stands between `{{` and `}}`");
         check("{{inputs.day | upper}}", "13 templates have no filters");
+        check(
+            "{{steps[\"a-b\"].run_id}}",
+            "2 in a template a name in brackets has no quotes: `steps[\"a-b\"].run_id`",
+        );
+        check(
+            "{{default steps['a-b'].run_id 3}}",
+            "10 in a template a name in brackets has no quotes: `steps['a-b'].run_id`",
+        );
         check("{{inputs.n + 1}}", "11 templates have no operators");
         check("{{#if inputs.a}}x", "0 `{{#if}}` is never closed");
         check("{{#if inputs.a}}x{{/each}}", "17 `{{#if}}` is closed by `{{/each}}`");

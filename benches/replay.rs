@@ -38,6 +38,8 @@ fn plan() -> Plan {
         inputs: Map::new(),
         env: BTreeMap::new(),
         run_key: String::new(),
+        deadline: None,
+        hooks: synflow::plan::Hooks::default(),
         max_parallel: EVENTS,
         pools: Vec::new(),
         max_failures: None,

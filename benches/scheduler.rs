@@ -52,6 +52,8 @@ fn layered() -> Plan {
         run_key: String::new(),
         max_parallel: LAYER,
         pools: Vec::new(),
+        deadline: None,
+        hooks: synflow::plan::Hooks::default(),
         max_failures: None,
         steps: (0..STEPS).map(step).collect(),
     }

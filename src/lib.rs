@@ -21,6 +21,8 @@ pub mod journal;
 
 pub mod synapse;
 
+pub mod hook;
+
 pub mod emulator;
 
 pub mod report;

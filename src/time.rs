@@ -54,6 +54,14 @@ impl Timestamp {
         Some(Self::from_epoch_ms(zoned.timestamp().as_millisecond()))
     }
 
+    /// Returns the point for people: `2026-11-24 12:03:07 UTC`, without seconds where they are zero.
+    pub fn spoken(self) -> String {
+        let text = self.to_string();
+        let (day, time) =
+            (&text[.."2026-11-24".len()], &text["2026-11-24T".len().."2026-11-24T12:03:07".len()]);
+        format!("{day} {} UTC", time.strip_suffix(":00").unwrap_or(time))
+    }
+
     /// Returns the same point as jiff's type, for calendars and zones.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.epoch_ms).expect("the range was cut when this was made")
@@ -207,6 +215,15 @@ mod tests {
         check(-1.0, 0);
         check(f64::NAN, 0);
         check(f64::INFINITY, u64::MAX);
+    }
+
+    #[test]
+    fn says_a_time_for_people() {
+        let check =
+            |text: &str, want: &str| assert_eq!(text.parse().map(Timestamp::spoken), Ok(want.to_owned()));
+        check("2026-11-24T12:03:07.250Z", "2026-11-24 12:03:07 UTC");
+        check("2026-11-24T06:00:00Z", "2026-11-24 06:00 UTC");
+        check("2026-11-24T00:00:00Z", "2026-11-24 00:00 UTC");
     }
 
     #[test]

@@ -87,7 +87,8 @@ impl Begun<'_> {
         {
             // An edited plan may have changed its inputs since it was made.
             let flow = load::flow(&mut self.journal, &newest.id)?;
-            let is_done = flow.is_given_up() || flow.exit_code() == Some(Exit::Done.code());
+            // One that came too late is done all the same.
+            let is_done = flow.is_given_up() || flow.exit_code().is_some() && flow.went_well();
             if self.is_like(flow.header()) && !is_done {
                 return self.resume(&flow).await;
             }
@@ -112,7 +113,8 @@ impl Begun<'_> {
         let goal = if self.args.detach { Goal::Started } else { Goal::End };
         let (journal, pace) = (self.journal, self.pace);
         let (opening, next) = (Vec::new(), Next::Resume);
-        let owned = Owned { flow, journal, clients, pace, opening, goal, next };
+        let http = connections.http().clone();
+        let owned = Owned { flow, journal, clients, http, pace, opening, goal, next };
         drive::drive(owned, &self.args.driving, self.settings).await.map(|driven| driven.code)
     }
 

@@ -94,6 +94,9 @@ pub struct Driving {
     /// Ends with 13 if nothing failed and a step warned
     #[arg(long)]
     pub strict: bool,
+    /// How long the plan's webhooks may take at the end [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HOOK_LIMIT")]
+    pub hook_limit: Option<String>,
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignIn,

@@ -200,7 +200,8 @@ impl Cancelling<'_> {
             None => Goal::End,
         };
         let next = Next::Cancel;
-        let owned = Owned { flow, journal, clients, pace: self.pace, opening, goal, next };
+        let http = connections.http().clone();
+        let owned = Owned { flow, journal, clients, http, pace: self.pace, opening, goal, next };
         let driven = drive::drive(owned, &self.args.driving, self.settings).await?;
         Ok(self.code(&driven.flow))
     }

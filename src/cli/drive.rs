@@ -7,13 +7,14 @@ use tokio::sync::mpsc;
 use crate::cli::args::{Driving, Progress};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::signals;
+use crate::cli::{expected, pace, signals};
 use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
 use crate::flow::{Event, Flow, FlowId, RunId, Trust};
+use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
 use crate::report::{Bars, Lines, Report};
-use crate::synapse::SynapseClient;
+use crate::synapse::{Http, SynapseClient};
 
 /// A flow that this process may drive, with all that takes.
 pub(super) struct Owned {
@@ -22,6 +23,8 @@ pub(super) struct Owned {
     pub(super) journal: Journal,
     /// One for each workspace of the plan.
     pub(super) clients: Vec<SynapseClient>,
+    /// Sends to everybody else.
+    pub(super) http: Http,
     pub(super) pace: Pace,
     /// What is recorded first.
     pub(super) opening: Vec<Event>,
@@ -61,9 +64,13 @@ pub(super) struct Driven {
 /// Fails with exit 12 if the journal cannot be written, and with 6 if another process or a person took the lease; runs
 /// that only memory knew are then named. Fails with 130 if a second signal came.
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
-    let Owned { flow, journal, clients, pace, opening, goal, next } = owned;
+    let Owned { flow, mut journal, clients, http, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
-    let mut driver = Driver::new(flow, pace, journal, clients, report(args.progress, settings));
+    let durations = expected::durations(&mut journal, &flow, &opening)?;
+    let post = Post::new(http, pace::hook_limit(args)?);
+    let mut driver = Driver::new(flow, pace, journal, clients, report(args.progress, settings))
+        .with_durations(durations)
+        .with_post(post);
     let (sender, mut wishes) = mpsc::unbounded_channel();
     let ended = tokio::select! {
         ended = driver.drive(&opening, goal, &mut wishes) => ended,

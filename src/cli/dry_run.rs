@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::load::LoadedPlan;
 use crate::cli::put;
 use crate::cli::validate::counted;
+use crate::driver::now;
 use crate::plan::{Edge, EdgeRule, Plan, StepIndex};
 use crate::report::one_line;
 
@@ -31,6 +32,9 @@ fn text(loaded: &LoadedPlan, max_parallel: usize) -> String {
     );
     for (name, value) in &plan.inputs {
         line(&mut out, &format!("  input {name} = {value}"));
+    }
+    if let Some(deadline) = &plan.deadline {
+        line(&mut out, &format!("  deadline, if begun now: {}", deadline.of(now()).spoken()));
     }
     for (wave, steps) in waves {
         out.push('\n');

@@ -62,6 +62,10 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
         let (was, is) = (before.header().max_parallel, after.header().max_parallel);
         lines.push(format!("~ max_parallel: {was} becomes {is}"));
     }
+    if old.deadline != new.deadline {
+        let said = |flow: &Flow| flow.due().map_or_else(|| "none".to_owned(), |due| due.at.spoken());
+        lines.push(format!("~ deadline: {} becomes {}", said(before), said(after)));
+    }
     let run_in = |flow: &Flow, step: &Step| flow.index(&step.id).filter(|&at| flow.step(at).kind.is_run());
     for (_, step) in old.runs().filter(|(_, step)| run_in(after, step).is_none()) {
         lines.push(format!("- {}", one_line(step.id.as_str())));

@@ -13,6 +13,7 @@ mod dry_run;
 mod earlier;
 mod edited;
 mod emulate;
+mod expected;
 pub mod failure;
 mod flows;
 mod load;

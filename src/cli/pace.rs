@@ -4,6 +4,7 @@ use crate::cli::args::Driving;
 use crate::cli::failure::{Exit, Failure};
 use crate::driver::{self, Pace};
 use crate::flow::policy::{self, Limits};
+use crate::hook;
 use crate::plan;
 use crate::time::Delay;
 
@@ -28,6 +29,12 @@ const HEARTBEAT_MIN: Delay = Delay::from_ms(100);
 /// The longest gap between two signs of life: above it nobody would believe in the owner.
 const HEARTBEAT_MAX: Delay = Delay::from_secs(600);
 
+/// The shortest time for webhooks: a receiver on the same machine answers in it.
+const HOOK_LIMIT_MIN: Delay = Delay::from_ms(100);
+
+/// The longest time for webhooks: the end of a flow waits for them.
+const HOOK_LIMIT_MAX: Delay = Delay::from_secs(600);
+
 /// Reads the settings of a process that drives a flow, and chooses its jitter.
 ///
 /// Fails with exit 2 where one is no duration or out of bounds.
@@ -40,8 +47,18 @@ pub(super) fn read(args: &Driving, is_emulated: bool) -> Result<Pace, Failure> {
         seed: uuid::Uuid::new_v4().as_u64_pair().0,
     };
     let heartbeat = args.heartbeat.as_deref();
+    // Before anything is started.
+    hook_limit(args)?;
     let heartbeat = duration(heartbeat, "--heartbeat", driver::HEARTBEAT, HEARTBEAT_MIN, HEARTBEAT_MAX)?;
     Ok(Pace { limits, heartbeat })
+}
+
+/// Reads how long the receivers of webhooks may take.
+///
+/// Fails with exit 2 where that is no duration or out of bounds.
+pub(super) fn hook_limit(args: &Driving) -> Result<Delay, Failure> {
+    let limit = args.hook_limit.as_deref();
+    duration(limit, "--hook-limit", hook::HOOK_LIMIT, HOOK_LIMIT_MIN, HOOK_LIMIT_MAX)
 }
 
 /// Reads a setting that is a duration and lies within bounds.

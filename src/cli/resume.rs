@@ -72,7 +72,8 @@ pub(super) async fn go_on(
     let clients = connections.clients(plan, connect::driving(pace.limits.seed))?;
     let goal = if way.detach { Goal::Started } else { Goal::End };
     let next = Next::Resume;
-    let owned = Owned { flow, journal, clients, pace, opening, goal, next };
+    let http = connections.http().clone();
+    let owned = Owned { flow, journal, clients, http, pace, opening, goal, next };
     drive::drive(owned, args, settings).await.map(|driven| driven.code)
 }
 

@@ -69,6 +69,12 @@ impl Driver {
             }
         }
         self.tasks.abort_all();
+        while self.telling.is_under_way() {
+            tokio::select! {
+                told = self.telling.next() => self.note_told(&told),
+                () = &mut deadline => self.stop_telling(),
+            }
+        }
         self.record(&[Event::Detached])?;
         Ok(Ending::Detached)
     }

@@ -7,6 +7,7 @@ mod clock;
 mod errand;
 mod leave;
 mod request;
+mod telling;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,8 +16,10 @@ use tokio::task::{self, JoinSet};
 
 use self::clock::Clock;
 use self::errand::{ActivitiesRead, Done, Errand};
+use self::telling::Telling;
 use self::upkeep::Duties;
 use crate::flow::decide::{Effect, decide};
+use crate::flow::forecast::{Durations, Forecast};
 use crate::flow::policy::Limits;
 use crate::flow::watch::{Chore, Watch};
 use crate::flow::{Event, Flow, IllegalEvent, RunId, StartOutcome, StepState, observe};
@@ -94,6 +97,9 @@ pub struct Driver {
     /// When the activities of a step were last asked for, for the screen alone.
     peeks: BTreeMap<StepIndex, Timestamp>,
     duties: Duties,
+    /// What the steps took in earlier flows.
+    durations: Durations,
+    telling: Telling,
 }
 
 impl Driver {
@@ -119,7 +125,16 @@ impl Driver {
             tasks: JoinSet::new(),
             errands: HashMap::new(),
             peeks: BTreeMap::new(),
+            durations: Durations::new(),
+            telling: Telling::default(),
         }
+    }
+
+    /// Takes what the steps took in earlier flows: by that the flow may be seen to miss its deadline.
+    #[must_use]
+    pub fn with_durations(mut self, durations: Durations) -> Self {
+        self.durations = durations;
+        self
     }
 
     /// Returns the flow as it is now.
@@ -144,6 +159,9 @@ impl Driver {
             }
             other => other,
         };
+        if let Ok(ending) = ended {
+            self.tell_of_end(ending, goal, wishes).await;
+        }
         self.report.finish(self.clock.now(), &self.flow);
         ended
     }
@@ -161,6 +179,7 @@ impl Driver {
             ticks
         });
         self.record(opening)?;
+        self.watch.expect(Forecast::new(&self.flow, &self.durations));
         let workspaces = self.flow.plan().workspaces.len();
         assert_eq!(self.clients.len(), workspaces, "one client for each workspace");
         let begun_at = self.clock.now();
@@ -175,6 +194,7 @@ impl Driver {
                 return Ok(Ending::WaitsForAPerson);
             }
             if self.has_reached(goal, begun_at) {
+                self.hear_back(wishes).await;
                 return self.detach().await;
             }
             if is_stuck {
@@ -189,6 +209,7 @@ impl Driver {
             tokio::select! {
                 Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
                 () = tokio::time::sleep(wake_at.since(self.clock.now()).to_std()) => {}
+                told = self.telling.next() => self.note_told(&told),
                 () = tick(&mut ticks) => self.report.tick(self.clock.now(), &self.flow),
                 Some(wish) = wishes.recv() => match wish {
                     Wish::Say(text) => self.report.note(self.clock.now(), &text),
@@ -400,6 +421,7 @@ impl Driver {
             self.flow.apply(entry)?;
             self.watch.follow(&self.flow, &entry.event);
             self.report.on(entry, &self.flow);
+            self.tell_if_late(&entry.event);
         }
         recorded.iter().try_for_each(|entry| self.learn(entry))
     }

@@ -57,6 +57,9 @@ impl Flow {
             Event::Detached => self.detached = true,
             _ if self.exit_code.is_some() => return Err("the flow has ended".to_owned()),
             Event::GivenUp => self.given_up = true,
+            Event::DeadlineAtRisk { .. } | Event::DeadlineMissed { .. } => {
+                self.note_lateness(&recorded.event, recorded.at)?;
+            }
             Event::CancelRequested => {
                 self.cancelling = true;
                 let runs: Vec<StepIndex> = self.plan.runs().map(|(step, _)| step).collect();

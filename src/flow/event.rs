@@ -417,6 +417,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_parallel: Option<usize>,
     },
+    /// By what its steps have taken before, the flow will end after its deadline.
+    DeadlineAtRisk {
+        /// The deadline.
+        deadline: Timestamp,
+        /// When the flow is likely to end.
+        forecast: Timestamp,
+    },
+    /// The deadline has passed before every step had ended. Nothing stops because of that.
+    DeadlineMissed {
+        /// The deadline.
+        deadline: Timestamp,
+    },
     /// A person began another flow of the plan instead; nothing more is done for this one.
     GivenUp,
     /// Every step has ended.
@@ -450,6 +462,8 @@ impl Event {
             | Self::Detached
             | Self::Resumed { .. }
             | Self::PlanChanged { .. }
+            | Self::DeadlineAtRisk { .. }
+            | Self::DeadlineMissed { .. }
             | Self::GivenUp
             | Self::FlowEnded { .. } => None,
         }
@@ -483,6 +497,8 @@ impl Event {
             | Self::Detached
             | Self::Resumed { .. }
             | Self::PlanChanged { .. }
+            | Self::DeadlineAtRisk { .. }
+            | Self::DeadlineMissed { .. }
             | Self::GivenUp
             | Self::FlowEnded { .. } => None,
         }

@@ -22,7 +22,7 @@ impl Flow {
             }
             StepKind::Barrier => {
                 let so_far = self.outcome_of(|step| !step.is_final);
-                let is_well = so_far == FlowOutcome::Succeeded;
+                let is_well = matches!(so_far, FlowOutcome::Succeeded | FlowOutcome::DeadlineMissed);
                 let outcome = if is_well { Outcome::Succeeded } else { Outcome::Failed };
                 return StepState::Barred { outcome, reason: String::new() };
             }

@@ -8,7 +8,10 @@ mod apply;
 pub mod decide;
 pub mod edge;
 pub mod event;
+pub mod forecast;
 mod judge;
+mod lateness;
+pub mod notice;
 pub mod observe;
 mod outputs;
 mod phases;
@@ -37,6 +40,7 @@ pub use event::{
     ActivitySeen, CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId,
     RunSeen, RunStatus, StartOutcome, StepError, Trust,
 };
+pub use lateness::Due;
 pub use outputs::OUTPUT_BYTES_MAX;
 pub use result::{Counts, FlowOutcome};
 pub use step::{Attempt, Origin, StepRun, StepState};
@@ -130,6 +134,7 @@ pub struct Flow {
     detached: bool,
     given_up: bool,
     cancelling: bool,
+    due: Option<Due>,
 }
 
 impl Flow {
@@ -141,8 +146,10 @@ impl Flow {
         let known =
             |workspace: &Workspace| header.trust.get(&workspace.endpoint).copied().unwrap_or_default();
         let trust = plan.workspaces.iter().map(known).collect();
+        let due = Due::of(&plan, header.created_at);
         let mut flow = Self {
             header,
+            due,
             ids: plan.index(),
             plan,
             graph,
@@ -349,6 +356,7 @@ impl Flow {
         });
         Scope {
             flow: Some((self.header.id.to_string(), self.header.created_at.to_string())),
+            told: Map::new(),
             steps: facts.collect(),
             ..self.plan.scope(place)
         }

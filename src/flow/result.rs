@@ -33,6 +33,8 @@ pub enum FlowOutcome {
     Failed,
     /// A step timed out.
     TimedOut,
+    /// The deadline passed before every step had ended, well.
+    DeadlineMissed,
     /// A person cancelled the flow, or others one of its runs.
     Cancelled,
     /// A person must look at a step.
@@ -46,7 +48,7 @@ impl FlowOutcome {
             Self::Succeeded => 0,
             Self::Failed => 1,
             Self::Cancelled => 7,
-            Self::TimedOut => 8,
+            Self::TimedOut | Self::DeadlineMissed => 8,
             Self::Unknown => 9,
         }
     }
@@ -57,6 +59,7 @@ impl FlowOutcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
+            Self::DeadlineMissed => "deadline_missed",
             Self::Cancelled => "cancelled",
             Self::Unknown => "unknown",
         }
@@ -88,8 +91,16 @@ impl Flow {
         counts
     }
 
+    /// Says whether every step has ended, and went well or was allowed not to: a resume has nothing to do again.
+    pub fn went_well(&self) -> bool {
+        let is_bad = |outcome: Option<Outcome>| {
+            matches!(outcome, Some(Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled))
+        };
+        self.is_settled() && !self.steps().any(|(_, step, run)| is_bad(run.outcome()) && !step.allow_failure)
+    }
+
     /// Returns how the flow has ended, judged by the steps that have: the first of unknown, cancelled by a person, failed,
-    /// timed out and cancelled by others that any of them did. Allowed failures do not count, an unknown step always does.
+    /// timed out, late and cancelled by others that fits. Allowed failures do not count, an unknown step always does.
     pub fn outcome(&self) -> FlowOutcome {
         self.outcome_of(|_| true)
     }
@@ -108,6 +119,8 @@ impl Flow {
             FlowOutcome::Failed
         } else if ended(Outcome::TimedOut) {
             FlowOutcome::TimedOut
+        } else if self.has_missed_deadline() {
+            FlowOutcome::DeadlineMissed
         } else if ended(Outcome::Cancelled) {
             FlowOutcome::Cancelled
         } else {

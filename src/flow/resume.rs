@@ -295,6 +295,7 @@ impl Flow {
         self.ids = ids;
         self.plan = Arc::new(plan);
         self.graph = Arc::new(graph);
+        self.find_due();
         self.exit_code = None;
         self.ended_at = None;
         self.index_afresh(runs);

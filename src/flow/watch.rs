@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::flow::forecast::Forecast;
 use crate::flow::policy::{self, Limits};
 use crate::flow::{Event, Flow, RunId, RunSeen, StepState};
 use crate::plan::StepIndex;
@@ -41,6 +42,8 @@ pub struct Watch {
     found: BTreeMap<StepIndex, (Timestamp, Vec<RunSeen>)>,
     /// Which runs of its pipeline a step that is ready found live, and when it looked.
     around: BTreeMap<StepIndex, (Timestamp, Vec<RunNearby>)>,
+    /// When the flow is likely to end, if anything is known of that.
+    forecast: Option<Forecast>,
 }
 
 /// A live run of a pipeline that a step is about to start.
@@ -74,6 +77,16 @@ struct Listing {
 }
 
 impl Watch {
+    /// Takes a forecast, by which the flow may be seen to come too late.
+    pub fn expect(&mut self, forecast: Option<Forecast>) {
+        self.forecast = forecast;
+    }
+
+    /// Returns the forecast, if there is one.
+    pub const fn forecast(&self) -> Option<&Forecast> {
+        self.forecast.as_ref()
+    }
+
     /// Returns when a chore may be done next; nothing while it is under way.
     pub fn due_at(&self, chore: Chore) -> Option<Timestamp> {
         match self.chores.get(&chore) {

@@ -24,6 +24,10 @@ pub(super) const EVENTS_AFTER: &str =
 /// Whether a plan has a real flow.
 pub(super) const ANY_OF_PLAN: &str = "SELECT 1 FROM flows WHERE plan = ?1 AND emulated = 0 LIMIT 1";
 
+/// The ids of the newest flows of a plan and environment, real or emulated ones.
+pub(super) const NEWEST_OF_PLAN: &str = "SELECT id FROM flows
+    WHERE plan = ?1 AND emulated = ?2 AND environment = ?3 ORDER BY rowid DESC LIMIT ?4";
+
 /// Whether another flow than this one speaks of a run.
 pub(super) const CLAIM_ELSEWHERE: &str = "SELECT 1 FROM events WHERE run = ?1 AND flow <> ?2 LIMIT 1";
 
@@ -54,6 +58,25 @@ impl Journal {
                 })
                 .optional()?;
             found.map(|(id, text)| header(id, &text)).transpose()
+        })
+    }
+
+    /// Returns the ids of the newest flows of a plan and environment, newest first, whatever their run key: the real ones
+    /// or the emulated ones.
+    pub fn newest_of_plan(
+        &mut self,
+        plan_name: &str,
+        environment: &str,
+        emulated: bool,
+        count_max: usize,
+    ) -> Result<Vec<FlowId>, JournalError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(NEWEST_OF_PLAN)?;
+            let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
+            let ids = select.query_map(params![plan_name, emulated, environment, count_max], |row| {
+                Ok(FlowId(row.get(0)?))
+            })?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
         })
     }
 

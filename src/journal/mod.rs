@@ -189,6 +189,7 @@ mod tests {
         check(history::IDS_OF_KEY, by_key);
         check(history::NEWEST_OF_KEY, by_key);
         check(history::EVENTS_AFTER, "PRIMARY KEY ((flow,seq)>(?,?))");
+        check(history::NEWEST_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=? AND environment=?)");
         check(history::ANY_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=?)");
         check(history::CLAIM_ELSEWHERE, "INDEX events_by_run (run=?)");
         check(requests::OPEN_REQUESTS, "INDEX requests_open (flow=?)");

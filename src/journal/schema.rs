@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::error::Cause;
 
 /// The format this version writes; older ones are brought up to date, newer ones refused.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 /// Marks the file as ours in SQLite's own header: `synf` in ASCII.
 const APPLICATION_ID: i64 = 0x7379_6e66;
@@ -50,6 +50,8 @@ const STEPS: [&str; FORMAT as usize] = [
      CREATE TABLE learned (
        endpoint TEXT NOT NULL PRIMARY KEY, is_proven INTEGER NOT NULL, at INTEGER NOT NULL
      ) STRICT;",
+    // The same tables, with new kinds of events: those of deadlines.
+    "",
 ];
 
 /// Lets a reader that may change nothing see a file of format 1 as if it had this one.

@@ -14,8 +14,8 @@ use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
 use super::{
-    Edge, EdgeRule, Given, Loaded, Outputs, Plan, Step, StepId, StepIndex, StepKind, indent, inputs, outputs,
-    pools, run_key, steps, workspaces,
+    Edge, EdgeRule, Given, Loaded, Outputs, Plan, Step, StepId, StepIndex, StepKind, deadline, hooks, indent,
+    inputs, outputs, pools, run_key, steps, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
@@ -59,6 +59,8 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     let pools = pools::read(reader, top.get("pools"));
     let strict = steps::truth(reader, top, "strict").unwrap_or(false);
     let max_failures = max_failures(reader, top);
+    let deadline =
+        top.get("deadline").and_then(|node| deadline::read(reader, node, &deadline::default_zone()));
     let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces, &pools, strict);
 
     known.refresh();
@@ -82,6 +84,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         steps.extend(barrier(&steps));
         outputs::check_reads(reader, &steps);
     }
+    let hooks = hooks::read(reader, top, &mut known, &mut env);
 
     let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
     Some(Plan {
@@ -94,6 +97,8 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         max_parallel,
         pools,
         max_failures,
+        deadline,
+        hooks,
         steps,
     })
 }

@@ -70,6 +70,10 @@ codes! {
     UnknownPool        "E0234" "the pool is not declared"
     PoolTooSmall       "E0235" "the step needs more of a pool than there is"
     NoIterations       "E0236" "the text cannot be turned into iterations"
+    BadDeadline        "E0240" "the text is not a deadline"
+    UnknownZone        "E0241" "the time zone is not known"
+    BadHookUrl         "E0242" "the address of a webhook cannot be used"
+    BadHeader          "E0243" "the header cannot be sent"
 
     UnknownStep        "E0301" "a step waits for one that does not exist"
     SelfEdge           "E0302" "a step waits for itself"
@@ -108,6 +112,8 @@ codes! {
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
     LeadingZero        "N0102" "a value that looks like a number is sent as text"
 
+    UnquotedTime       "N0240" "other readers of YAML take the time for a number"
+
     InputOpen          "N0501" "a required input is not given yet"
     VariableOpen       "N0502" "an environment variable is not set yet"
 
@@ -115,6 +121,7 @@ codes! {
     TemplateInKey      "W0102" "a template in a key is sent as text"
 
     NoEffect           "W0201" "the key changes nothing here"
+    WrittenSecret      "W0240" "a secret is written in the plan"
 
     ConditionConstant  "W0410" "the condition is the same in every flow"
     UnsureOutput       "W0435" "an output may not be there when it is read"

@@ -9,10 +9,12 @@ mod code;
 mod compare;
 mod condition;
 mod dates;
+mod deadline;
 mod diagnostic;
 mod duration;
 mod edges;
 mod function;
+mod hooks;
 mod indent;
 mod inputs;
 mod lines;
@@ -43,8 +45,10 @@ use crate::time::{Delay, Timestamp};
 
 pub use code::{Code, Severity};
 pub use condition::When;
+pub use deadline::Deadline;
 pub use diagnostic::{Diagnostic, Span};
 pub use duration::read as read_duration;
+pub use hooks::{Hook, Hooks, origin_of};
 pub use inputs::declared as declared_inputs;
 pub use outputs::{Output, OutputSource, Outputs};
 pub use render::render;
@@ -96,6 +100,10 @@ pub struct Plan {
     pub run_key: String,
     /// How many runs of this plan may be under way at once; at least 1.
     pub max_parallel: usize,
+    /// By when a flow should have ended, if the plan says.
+    pub deadline: Option<Deadline>,
+    /// Whom to tell how a flow goes.
+    pub hooks: Hooks,
     /// The pools that steps share, in file order.
     pub pools: Vec<Pool>,
     /// After how many failures nothing new starts; nothing if independent branches always go on.

@@ -319,6 +319,7 @@ fn example(shape: &Shape, name: &str) -> &'static str {
         ("a plan", "name") => "`name:` and a name, which the journal and `status` show",
         ("a plan", "steps") => "`steps:` with at least one step below it",
         ("an input", "type") => "`type:` with one of string, int, float, bool, date, array or object",
+        ("a webhook", "url") => "`url:` and the address to send to",
         _ => "it",
     }
 }

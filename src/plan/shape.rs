@@ -46,10 +46,14 @@ pub(super) const PLAN: Shape = Shape {
         "fail_fast",
         "max_failures",
         "strict",
+        "deadline",
+        "on_finish",
+        "on_failure",
+        "on_deadline",
         "steps",
     ],
     required: &["version", "name", "steps"],
-    later: &["timezone", "environments", "deadline", "on_finish", "on_failure", "on_deadline", "tests"],
+    later: &["timezone", "environments", "tests"],
 };
 
 /// The keys of a workspace.
@@ -123,6 +127,10 @@ pub(super) const RETRY: Shape = Shape {
     required: &[],
     later: &[],
 };
+
+/// The keys of a webhook.
+pub(super) const HOOK: Shape =
+    Shape { name: "a webhook", keys: &["url", "headers", "body"], required: &["url"], later: &[] };
 
 /// The words of `cloud`.
 pub(super) const CLOUDS: [&str; 3] = ["public", "china", "us_government"];
@@ -244,11 +252,43 @@ struct PlanShape {
     /// Whether a run that succeeded although an activity in it failed counts as failed.
     #[schemars(extend("default" = false))]
     strict: Option<bool>,
+    /// By when a flow should have ended: a time of day and its zone (the next such time after the flow begins), or a length
+    /// of time from its start. It stops nothing: a flow that will be late says so once, one that was late ends with exit
+    /// code 8. A time without a zone is in UTC.
+    #[schemars(example = &"06:00 Europe/Berlin", example = &"4h")]
+    deadline: Option<DeadlineShape>,
+    /// Webhooks that are sent when a flow has ended, however it did.
+    #[schemars(example = serde_json::json!([{"url": "https://example.com/flows"}]))]
+    on_finish: Option<HooksShape>,
+    /// Webhooks that are sent when a flow has failed, timed out, missed its deadline or been cancelled, or waits for a
+    /// person.
+    #[schemars(example = serde_json::json!([{"url": "{{env \"ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
+    on_failure: Option<HooksShape>,
+    /// Webhooks that are sent once when a flow will miss its `deadline`, by what its steps took before, or has missed it.
+    #[schemars(example = serde_json::json!([{"url": "{{env \"ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
+    on_deadline: Option<HooksShape>,
     /// The steps by their ids. The order of the file decides between steps that are ready together.
     #[schemars(
         example = serde_json::json!({"load": {"pipeline": "pl_load"}, "publish": {"depends_on": ["load"]}})
     )]
     steps: Steps,
+}
+
+/// A receiver of news, and what it is sent.
+#[derive(JsonSchema)]
+#[schemars(rename = "webhook", deny_unknown_fields)]
+struct HookShape {
+    /// The address; https, or http for this machine only. May be a template of `inputs`, `env`, `environment`, `plan`,
+    /// `steps` and `flow`. Addresses that let whoever knows them in belong into a variable.
+    #[schemars(example = &"{{env \"ALERTS_URL\"}}")]
+    url: Text,
+    /// Headers by their names. Values may be templates.
+    #[schemars(example = serde_json::json!({"Authorization": "Bearer {{env \"ALERTS_TOKEN\"}}"}))]
+    headers: Option<HeadersShape>,
+    /// What is sent: a list or map as JSON, a text as it is. Texts in it may be templates. Without it a CloudEvent is sent
+    /// that holds all that is known of the flow.
+    #[schemars(example = serde_json::json!({"text": "{{plan.name}}: {{flow.outcome}}"}))]
+    body: Option<Value>,
 }
 
 /// A Synapse workspace: `name`, or `endpoint` where the address is not the usual one.
@@ -557,6 +597,27 @@ shapes! {
         "examples": ["30s", "10m", "2h30m"]
     });
 
+    /// A time of day and its zone, or a length of time.
+    DeadlineShape "deadline" |_| json_schema!({
+        "type": "string",
+        "pattern": "^((?=[0-9])([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?|([01][0-9]|2[0-3]):[0-5][0-9]( +[^0-9 +-].*)?)$"
+    });
+
+    /// Webhooks.
+    HooksShape "hooks" |generator| json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 20,
+        "items": generator.subschema_for::<HookShape>()
+    });
+
+    /// Texts by the names of headers.
+    HeadersShape "headers" |_| json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
+        "additionalProperties": { "type": ["string", "number"] }
+    });
+
     /// The steps by their ids.
     Steps "steps" |generator| json_schema!({
         "type": "object",
@@ -693,7 +754,7 @@ fn edge() -> Schema {
 mod tests {
     use serde_json::Value;
 
-    use super::{DEFAULTS, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
+    use super::{DEFAULTS, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
 
     fn words(value: &Value) -> Vec<&str> {
         value.as_array().map(|words| words.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -720,6 +781,7 @@ mod tests {
         check("/$defs/defaults", &DEFAULTS);
         check("/$defs/step", &STEP);
         check("/$defs/retry", &RETRY);
+        check("/$defs/webhook", &HOOK);
     }
 
     #[test]

@@ -197,7 +197,7 @@ fn endpoint(text: &str, cloud: Option<Cloud>) -> Result<(String, String), (Strin
 }
 
 /// Splits `host:port`; the host of `[::1]:80` keeps its brackets.
-fn split_port(rest: &str) -> (&str, Option<&str>) {
+pub(super) fn split_port(rest: &str) -> (&str, Option<&str>) {
     match rest.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (rest, None),
@@ -209,7 +209,8 @@ fn ip(host: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Says whether a host is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip(host).is_some_and(|ip| ip.is_loopback())
 }
 

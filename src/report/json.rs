@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flow::{Attempt, Flow, Origin, Outcome, RunStatus, StepRun, StepState};
+use crate::flow::{Attempt, Due, Flow, Origin, Outcome, RunStatus, StepRun, StepState};
 use crate::plan::{Step, StepIndex};
 use crate::report::Listed;
 use crate::report::wording::{run_of, took};
@@ -89,6 +89,7 @@ fn flow_object(flow: &Flow, now: Timestamp) -> Value {
         "plan_sha256": header.plan_sha256,
         "inputs": header.inputs,
         "max_parallel": header.max_parallel,
+        "deadline": flow.due().map(|due| deadline_object(flow, due, now)),
         "counts": {
             "total": counts.total,
             "succeeded": counts.succeeded,
@@ -99,6 +100,15 @@ fn flow_object(flow: &Flow, now: Timestamp) -> Value {
             "waiting": counts.waiting,
             "unknown": counts.unknown,
         },
+    })
+}
+
+fn deadline_object(flow: &Flow, due: &Due, now: Timestamp) -> Value {
+    json!({
+        "at": due.at,
+        "missed": flow.is_late(now),
+        "at_risk_since": due.at_risk.map(|(since, _)| since),
+        "forecast": due.at_risk.map(|(_, forecast)| forecast),
     })
 }
 
@@ -188,6 +198,7 @@ mod tests {
             "plan_sha256": "00",
             "inputs": {},
             "max_parallel": 20,
+            "deadline": null,
             "counts": {
               "total": 2,
               "succeeded": 0,

@@ -201,6 +201,8 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
         run_key: String::new(),
         max_parallel: 20,
         pools: Vec::new(),
+        deadline: None,
+        hooks: crate::plan::Hooks::default(),
         max_failures: None,
         steps: steps.iter().map(step).collect(),
     }

@@ -9,7 +9,7 @@ use crate::flow::edge::is_met;
 use crate::flow::{Flow, FlowOutcome, Outcome, StepError, StepState};
 use crate::plan::{Step, StepIndex, StepKind};
 use crate::report::text::{one_line, paragraphs};
-use crate::report::wording::{at_present, run_text, spoken, took, went_wrong};
+use crate::report::wording::{at_present, lateness, run_text, spoken, took, went_wrong};
 use crate::time::{Delay, Timestamp};
 
 /// The column in which values stand below the name of a step.
@@ -37,7 +37,7 @@ pub fn end_block(flow: &Flow, now: Timestamp) -> String {
 fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     let id = &flow.header().id;
     let unknown = || flow.steps().find(|(_, _, run)| run.state == StepState::Unknown);
-    let is_well = flow.is_settled() && flow.outcome() == FlowOutcome::Succeeded;
+    let is_well = flow.went_well();
     if flow.is_given_up() || is_well && is_all_said {
         return None;
     }
@@ -54,7 +54,7 @@ fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     })
 }
 
-/// Returns the flow's outcome and time on one line, and its counts on a second.
+/// Returns the flow's outcome and time on one line, its counts on a second, and its deadline, if any, on a third.
 pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
     let header = flow.header();
     let name = one_line(&header.plan_name);
@@ -63,6 +63,7 @@ pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
     let verdict = if flow.is_settled() {
         let outcome = match flow.outcome() {
             FlowOutcome::TimedOut => "timed out",
+            FlowOutcome::DeadlineMissed => "missed its deadline, done",
             outcome => outcome.word(),
         };
         format!("{outcome} after {}", flow.ended_at().unwrap_or(now).since(begun).short())
@@ -78,7 +79,8 @@ pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
         };
         format!("{verdict}, started {} ago", now.since(begun).short())
     };
-    format!("flow {} of {name}{emulated} {verdict}\n{}\n", header.id, tally(flow))
+    let lateness = lateness(flow, now).map(|line| line + "\n").unwrap_or_default();
+    format!("flow {} of {name}{emulated} {verdict}\n{}\n{lateness}", header.id, tally(flow))
 }
 
 /// Returns what a person must know beyond the headline, section by section; empty if that is nothing.

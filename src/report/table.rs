@@ -94,6 +94,7 @@ fn flow_row(flow: &Flow, now: Timestamp) -> [String; 6] {
     let begun = flow.started_at().unwrap_or(header.created_at);
     let state = match (flow.is_settled(), flow.outcome()) {
         (true, FlowOutcome::TimedOut) => "timed out",
+        (true, FlowOutcome::DeadlineMissed) => "too late",
         (true, outcome) => outcome.word(),
         (false, _) => match json::flow_state(flow) {
             "needs_person" => "needs a person",

@@ -272,6 +272,27 @@ fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
+/// Returns how a flow stands to its deadline, if it has one.
+pub(super) fn lateness(flow: &Flow, now: Timestamp) -> Option<String> {
+    let due = flow.due()?;
+    let over = flow.settled_at().or(flow.ended_at());
+    let verdict = match (flow.is_late(now), over) {
+        (true, Some(over)) => format!("missed by {}", over.since(due.at).short()),
+        (false, Some(over)) => {
+            let met = if flow.went_well() { "met" } else { "not reached" };
+            format!("{met}, with {} left", due.at.since(over).short())
+        }
+        (true, None) => format!("missed, passed {} ago", now.since(due.at).short()),
+        (false, None) => {
+            let risk = due
+                .at_risk
+                .map(|(_, forecast)| format!("; likely to be missed by {}", forecast.since(due.at).short()));
+            format!("in {}{}", due.at.since(now).short(), risk.unwrap_or_default())
+        }
+    };
+    Some(format!("deadline {}: {verdict}", due.at.spoken()))
+}
+
 fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
     match event {
         Event::Detached => {}
@@ -295,6 +316,19 @@ fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
         Event::PlanChanged { plan_file, .. } => {
             let text = format!("goes on by {}", one_line(plan_file));
             return Some(Line { who: "flow".to_owned(), word: "edited", text, tone: Tone::Plain });
+        }
+        Event::DeadlineAtRisk { deadline, forecast } => {
+            let text = format!(
+                "likely to end at {}, {} after its deadline",
+                forecast.spoken(),
+                forecast.since(*deadline).short()
+            );
+            return Some(Line { who: "flow".to_owned(), word: "late", text, tone: Tone::Warn });
+        }
+        Event::DeadlineMissed { deadline } => {
+            let text =
+                format!("its deadline {} has passed; nothing stops because of that", deadline.spoken());
+            return Some(Line { who: "flow".to_owned(), word: "too late", text, tone: Tone::Bad });
         }
         Event::GivenUp => {
             let text = "another flow of the plan was begun instead".to_owned();

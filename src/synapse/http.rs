@@ -8,11 +8,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
-use crate::synapse::endpoint::{Endpoint, is_loopback};
+use crate::synapse::endpoint::{Endpoint, is_loopback, is_secure};
 use crate::time::{Delay, Timestamp};
 
 /// The longest wait that we take from a service.
@@ -80,6 +80,31 @@ impl Http {
     pub async fn knock(&self, endpoint: &Endpoint, limit: Delay) -> Result<Option<Timestamp>, NoAnswer> {
         let request = self.request(Method::GET, endpoint.root());
         self.send_within(limit, request).await.map(|answer| answer.server_time())
+    }
+
+    /// Sends a text to an address that is none of Synapse's, once and without a token, and returns how it was answered.
+    ///
+    /// Fails where nothing may be sent there or what is to be sent is no request, and if nothing answers within `limit`.
+    pub async fn post_text(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        body: String,
+        limit: Delay,
+    ) -> Result<StatusCode, PostFailure> {
+        let url = Url::parse(url).map_err(|_| PostFailure::Unfit("its address is no URL"))?;
+        if !is_secure(&url) {
+            return Err(PostFailure::Unfit("its address is not https"));
+        }
+        let mut fields = HeaderMap::new();
+        for (name, value) in headers {
+            let pair = name.parse::<HeaderName>().ok().zip(HeaderValue::try_from(value).ok());
+            let (name, mut value) = pair.ok_or(PostFailure::Unfit("one of its headers cannot be sent"))?;
+            value.set_sensitive(true);
+            fields.append(name, value);
+        }
+        let request = self.request(Method::POST, url).headers(fields).body(body);
+        self.send_within(limit, request).await.map(|answer| answer.status).map_err(PostFailure::NoAnswer)
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
@@ -154,6 +179,17 @@ pub enum HttpError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[source] reqwest::Error),
+}
+
+/// Why a text was not taken by anybody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PostFailure {
+    /// It is no request that may be sent.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// It has no answer.
+    #[error("{0}")]
+    NoAnswer(NoAnswer),
 }
 
 /// A status line with headers, and the body as far as it came.

@@ -29,7 +29,7 @@ pub use self::auth::{
 };
 pub use self::endpoint::{Cloud, Endpoint, EndpointError};
 use self::http::Answer;
-pub use self::http::{Http, HttpError, HttpSettings, NoAnswer, NoAnswerKind};
+pub use self::http::{Http, HttpError, HttpSettings, NoAnswer, NoAnswerKind, PostFailure};
 use self::reading::start_outcome;
 pub use self::retry::Limits;
 use self::retry::{Call, Patience};

@@ -116,6 +116,8 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             env: std::collections::BTreeMap::new(),
             max_parallel: None,
         },
+        Event::DeadlineAtRisk { deadline: at(3_600), forecast: at(6_000) },
+        Event::DeadlineMissed { deadline: at(3_600) },
         Event::GivenUp,
         Event::FlowEnded { exit_code: 1 },
     ]
@@ -149,6 +151,8 @@ const fn kind(event: &Event) -> &'static str {
         Event::Resumed { .. } => "resumed",
         Event::PlanChanged { .. } => "plan_changed",
         Event::Detached => "detached",
+        Event::DeadlineAtRisk { .. } => "deadline_at_risk",
+        Event::DeadlineMissed { .. } => "deadline_missed",
         Event::GivenUp => "given_up",
         Event::FlowEnded { .. } => "flow_ended",
     }
@@ -299,7 +303,7 @@ fn a_newer_format_is_refused() {
     drop(written(&folder, &one_of_each()));
     Connection::open(folder.join("journal.db")).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let before = fs::read(folder.join("journal.db")).unwrap();
-    check_refused(&folder, &["cannot open", "format 99", "formats up to 2", "install the newer synflow"]);
+    check_refused(&folder, &["cannot open", "format 99", "formats up to 3", "install the newer synflow"]);
     assert!(fs::read(folder.join("journal.db")).unwrap() == before, "it was changed all the same");
 }
 
@@ -533,7 +537,7 @@ fn the_documentation_shows_every_event_as_it_is_written() {
         assert!(line.contains(&format!(r#""kind":"{}""#, kind(event))), "{line}");
     }
     let kinds: BTreeSet<&str> = events.iter().map(kind).collect();
-    assert_eq!(kinds.len(), 22, "one event of each kind");
+    assert_eq!(kinds.len(), 24, "one event of each kind");
     let headers: Vec<FlowHeader> = shown.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert_eq!(headers.len(), 1, "docs/journal.md shows one header");
     assert!(shown.contains(&serde_json::to_string(&headers[0]).unwrap().as_str()));

@@ -95,7 +95,21 @@ fn the_first_format_is_brought_up_to_date() {
     journal.append(&id("a00001"), 8, DAWN, &[Event::GivenUp]).unwrap();
     assert_eq!(journal.create(&later).unwrap(), None);
     drop(journal);
-    assert_eq!(format(&folder), 2);
+    assert_eq!(format(&folder), 3);
+}
+
+#[test]
+fn the_second_format_has_the_same_tables() {
+    let (_temp, folder) = place();
+    drop(written(&folder, &one_of_each()));
+    let second = "PRAGMA user_version = 2";
+    Connection::open(folder.join("journal.db")).unwrap().execute_batch(second).unwrap();
+    let mut reader = Journal::open_existing(&folder).unwrap().unwrap();
+    assert_eq!(reader.events(&id("7f3a9c")).unwrap().len(), one_of_each().len());
+    drop(reader);
+    assert_eq!(format(&folder), 2, "a reader changes nothing");
+    drop(Journal::open(&folder).unwrap());
+    assert_eq!(format(&folder), 3, "from here on an older synflow keeps away");
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn many_who_open_the_first_format_bring_it_up_to_date_once() {
             scope.spawn(|| check_reads(&mut Journal::open(&folder).unwrap(), &headers));
         }
     });
-    assert_eq!(format(&folder), 2);
+    assert_eq!(format(&folder), 3);
 }
 
 /// Returns the name and content of every file of a folder.

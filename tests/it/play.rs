@@ -52,6 +52,8 @@ pub(crate) fn plan(max_parallel: usize, steps: Vec<Step>) -> Plan {
         run_key: String::new(),
         max_parallel,
         pools: Vec::new(),
+        deadline: None,
+        hooks: synflow::plan::Hooks::default(),
         max_failures: None,
         steps,
     }

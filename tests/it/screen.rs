@@ -292,6 +292,8 @@ fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
         inputs: Map::new(),
         env: std::collections::BTreeMap::new(),
         run_key: String::new(),
+        deadline: None,
+        hooks: synflow::plan::Hooks::default(),
         max_parallel: 1000,
         pools: Vec::new(),
         max_failures: None,

@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("emulator::server", &["time", "emulator::model"]),
     ("emulator", &["time"]),
     ("report", &["time", "plan", "graph", "flow", "definition"]),
-    ("hook", &["time", "flow"]),
+    ("hook", &["time", "flow", "synapse"]),
     ("driver", &["time", "plan", "graph", "flow", "journal", "synapse", "secret", "hook", "report"]),
     (
         "cli",

@@ -3,6 +3,7 @@
 //! [`decide`] looks at the flow and at the schedule of questions, never at what just happened: a lost
 //! wake-up costs a delay, never a stuck flow. It costs nothing for steps that are over.
 
+mod lateness;
 mod start;
 mod tend;
 
@@ -116,6 +117,7 @@ pub struct Decision {
 /// Decides what should happen now.
 pub fn decide(flow: &Flow, watch: &Watch, limits: &Limits, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
+    lateness::mind_deadline(flow, watch, now, &mut decision);
     conclude(flow, now, &mut decision);
     for step in flow.live() {
         tend::tend(flow, watch, limits, now, step, &mut decision);
@@ -168,7 +170,8 @@ fn conclude(flow: &Flow, now: Timestamp, decision: &mut Decision) {
             state => unreachable!("nothing is concluded from {state:?}"),
         });
     }
-    if flow.is_settled() && flow.exit_code().is_none() {
+    // With a missed deadline it ends otherwise, so that is recorded first.
+    if flow.is_settled() && flow.exit_code().is_none() && decision.facts.is_empty() {
         decision.facts.push(Event::FlowEnded { exit_code: flow.outcome().exit_code() });
     }
 }

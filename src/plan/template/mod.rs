@@ -83,6 +83,8 @@ pub struct Scope {
     pub plan_name: String,
     /// The flow's id and start, once there is a flow.
     pub flow: Option<(String, String)>,
+    /// What a webhook may know of the flow besides.
+    pub told: Map<String, Value>,
     /// What is known of the steps that the template names.
     pub steps: BTreeMap<StepId, StepFacts>,
     /// The row that `each` stands for in an iteration.
@@ -208,7 +210,10 @@ impl Scope {
             data.insert("each".to_owned(), each_value(each));
         }
         if let Some((id, started_at)) = &self.flow {
-            data.insert("flow".to_owned(), serde_json::json!({ "id": id, "started_at": started_at }));
+            let mut flow = self.told.clone();
+            flow.insert("id".to_owned(), id.as_str().into());
+            flow.insert("started_at".to_owned(), started_at.as_str().into());
+            data.insert("flow".to_owned(), Value::Object(flow));
         }
         Value::Object(data)
     }
@@ -230,6 +235,7 @@ impl Scope {
                 let (facts, name, rest) = self.output_at(id, path)?;
                 member(facts.outputs.values.get(name)?, rest).cloned()
             }
+            ["flow", fact] => self.told.get(*fact).cloned(),
             ["steps", id, fact] => {
                 let facts = self.steps.get(&StepId::new(id))?;
                 match *fact {

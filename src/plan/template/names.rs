@@ -112,6 +112,18 @@ impl<'k> Known<'k> {
         self.scope.steps = steps;
         self.refresh();
     }
+
+    /// Adds what the templates of a webhook are tried with besides.
+    pub(in crate::plan) fn expect_telling(&mut self, here: NamesHere) {
+        let trial = |fact: &str| match fact {
+            "exit_code" => Value::from(1),
+            "outcome" => "failed".into(),
+            "summary" => "nightly-sales failed after 2h03m".into(),
+            _ => "2000-01-01T00:00:00.000Z".into(),
+        };
+        self.scope.told = here.told().iter().map(|fact| ((*fact).to_owned(), trial(fact))).collect();
+        self.refresh();
+    }
 }
 
 /// Which names are allowed in a place.
@@ -121,6 +133,21 @@ pub(in crate::plan) enum NamesHere {
     Early,
     /// Also `steps` and `flow`.
     All,
+    /// In a webhook that is sent when the flow has ended: also how.
+    AtEnd,
+    /// In a webhook that is sent when the flow is late: also by what.
+    AtDeadline,
+}
+
+impl NamesHere {
+    /// Returns what of the flow can be named here, besides its id and start.
+    pub(in crate::plan) const fn told(self) -> &'static [&'static str] {
+        match self {
+            Self::Early | Self::All => &[],
+            Self::AtEnd => &["outcome", "exit_code", "ended_at", "summary"],
+            Self::AtDeadline => &["deadline", "summary"],
+        }
+    }
 }
 
 /// A name that cannot be used, without its place.
@@ -198,9 +225,8 @@ pub(in crate::plan) fn resolve(
         )
         .help("here stand `inputs`, `env` and `plan.name`; steps can be read in `parameters`")),
         ["inputs"] | ["flow", "id" | "started_at"] => Ok(Meaning::Later),
-        ["flow", other, ..] => Err(unknown(&parts)
-            .near(other, ["id", "started_at"], &|near| format!("flow.{near}"))
-            .help("of the flow there are `flow.id` and `flow.started_at`")),
+        ["flow", fact] if here.told().contains(fact) => Ok(Meaning::Later),
+        ["flow", other, ..] => Err(of_flow(&parts, other, here)),
         ["inputs", name, rest @ ..] => input(name, rest, optional, known),
         ["steps", id, rest @ ..] => step(id, rest, known),
         ["each", ..] => each(path, optional, known),
@@ -230,6 +256,22 @@ pub(in crate::plan) fn resolve(
         [] => Err(Refusal::new(Code::UnknownName, "`this` means nothing outside `#each` and `#with`")
             .help("write the whole name: `inputs.day`")),
     }
+}
+
+/// Says what is wrong with a fact of the flow: unknown anywhere, or known only elsewhere.
+fn of_flow(parts: &[&str], fact: &str, here: NamesHere) -> Refusal {
+    let facts = || ["id", "started_at"].into_iter().chain(here.told().iter().copied());
+    let names: Vec<String> = facts().map(|fact| format!("flow.{fact}")).collect();
+    let list = words::list(names.iter().map(String::as_str), "and");
+    let here_are = format!("what of the flow can be named here: {list}");
+    let is_told = |place: NamesHere| place.told().contains(&fact);
+    let refusal = match here {
+        NamesHere::AtDeadline if is_told(NamesHere::AtEnd) => "the flow has not ended then",
+        _ if is_told(NamesHere::AtEnd) => "only `on_finish` and `on_failure` know it",
+        _ if is_told(NamesHere::AtDeadline) => "only `on_deadline` knows it",
+        _ => return unknown(parts).near(fact, facts(), &|near| format!("flow.{near}")).help(here_are),
+    };
+    Refusal::new(Code::NameNotHere, format!("`flow.{fact}` cannot be used here: {refusal}")).help(here_are)
 }
 
 fn value_of(path: &[String], known: &Known<'_>) -> Meaning {

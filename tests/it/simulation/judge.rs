@@ -9,6 +9,7 @@ use synflow::flow::{CancelReason, Event, Outcome, Recorded, Resolution, RunId};
 use synflow::plan::{Condition, EdgeRule, IfRunning, Plan, RetryOn, Step, StepIndex};
 use synflow::time::{Delay, Timestamp};
 
+use crate::play::DAWN;
 use crate::simulation::process::Errand;
 use crate::simulation::world::{Letter, World};
 
@@ -65,6 +66,8 @@ pub(crate) struct Judge {
     /// Runs of steps that were over when the flow was resumed.
     kept: BTreeSet<RunId>,
     was_cancelled: bool,
+    /// Whether the flow was seen to come too late, and to be too late.
+    lateness: (bool, bool),
 }
 
 impl Judge {
@@ -80,6 +83,7 @@ impl Judge {
             refused: BTreeSet::new(),
             kept: BTreeSet::new(),
             was_cancelled: false,
+            lateness: (false, false),
         }
     }
 
@@ -440,10 +444,41 @@ impl World {
                     let bad = [Outcome::Failed, Outcome::TimedOut, Outcome::Cancelled, Outcome::Unknown];
                     !step.allow_failure && told.ended.is_some_and(|outcome| bad.contains(&outcome))
                 });
-                assert_eq!(failed, *exit_code != 0, "the flow ended with {exit_code}");
+                let is_late = self.judge.lateness.1;
+                assert_eq!(failed || is_late, *exit_code != 0, "the flow ended with {exit_code}");
+                self.judge_lateness_at_end();
+            }
+            Event::DeadlineAtRisk { deadline, forecast } => {
+                assert!(forecast > deadline, "a forecast that is in time");
+                assert_eq!(Some(*deadline), self.deadline());
+                assert_eq!(self.judge.lateness, (false, false), "it is said once, and before it has passed");
+                self.judge.lateness.0 = true;
+            }
+            Event::DeadlineMissed { deadline } => {
+                let at = self.ledger.newest_at();
+                assert!(at >= *deadline, "the deadline has not passed");
+                assert_eq!(Some(*deadline), self.deadline());
+                assert!(!self.judge.lateness.1, "it is said once");
+                self.judge.lateness.1 = true;
             }
             _ => {}
         }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.judge.plan.deadline.as_ref().map(|deadline| deadline.of(DAWN))
+    }
+
+    /// A flow whose last step ended after the deadline has missed it, unless a person had it end.
+    fn judge_lateness_at_end(&self) {
+        let Some(deadline) = self.deadline() else { return };
+        let ends = self.ledger.events.iter().rev();
+        let last = ends.into_iter().find(|recorded| matches!(recorded.event, Event::StepEnded { .. }));
+        let is_late = last.is_some_and(|recorded| recorded.at > deadline);
+        assert!(
+            self.judge.lateness.1 || !is_late || self.judge.was_cancelled,
+            "too late, and nobody said so"
+        );
     }
 
     /// Another attempt begins: only one that the plan's `retry` asks for.

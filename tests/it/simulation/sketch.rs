@@ -9,8 +9,10 @@ use synflow::emulator::model::script::{
     BodyForm, CancelScript, Failure, Fault, FaultKind, Ids, Length, OneOrMany, PipelineScript, RetryAfter,
     RunOutcome, RunScript, Script, Skew,
 };
+use synflow::flow::Flow;
+use synflow::flow::forecast::Forecast;
 use synflow::plan::{
-    Backoff, Condition, EdgeRule, IfRunning, OnTimeout, Plan, Retry, RetryMode, RetryOn, Step,
+    Backoff, Condition, Deadline, EdgeRule, IfRunning, OnTimeout, Plan, Retry, RetryMode, RetryOn, Step,
 };
 use synflow::time::Delay;
 
@@ -53,7 +55,10 @@ impl Sketch {
             3..=7 => Mood::Honoured,
             _ => Mood::Ignored,
         };
-        let plan = random_plan(dice, mood);
+        let mut plan = random_plan(dice, mood);
+        // By dice of their own: nights without a deadline are what they always were.
+        let mut own = Dice(!seed);
+        plan.deadline = own.percent(25).then(|| Deadline::After(own.delay(5_000, 400_000)));
         let is_faulty = dice.percent(80);
         let scripts = plan.workspaces.iter().enumerate();
         let scripts = scripts.map(|(at, _)| random_script(dice, mood, &plan, at, is_faulty)).collect();
@@ -79,6 +84,14 @@ impl Sketch {
             script.clock_skew = Skew::default();
         });
         Self { network_percent: 0, crashes: 0, has_jumps: false, has_sign_in: false, ..calm }
+    }
+
+    /// Returns what a process expects of a flow with a deadline: every step to take a third of a minute.
+    pub(crate) fn forecast(&self, flow: &Flow) -> Option<Forecast> {
+        self.plan.deadline.as_ref()?;
+        let expected = Delay::from_secs(20);
+        let steps = self.plan.steps.iter().map(|step| ((step.id.clone(), step.pipeline.clone()), expected));
+        Forecast::new(flow, &steps.collect())
     }
 
     /// Says whether the service takes our ids for its runs.
@@ -357,6 +370,9 @@ pub(crate) fn edited(plan: &Plan) -> String {
         format!("version: 1\nname: {}\nmax_parallel: {}\nworkspaces:\n", plan.name, plan.max_parallel);
     for workspace in &plan.workspaces {
         writeln!(text, "  {}: {{ endpoint: \"{}\" }}", workspace.key, workspace.endpoint).unwrap();
+    }
+    if let Some(Deadline::After(delay)) = plan.deadline {
+        writeln!(text, "deadline: {}ms", delay.as_ms()).unwrap();
     }
     text.push_str("steps:\n");
     for step in &plan.steps {

@@ -28,6 +28,8 @@ const WANTED: &[&str] = &[
     "cancel_accepted",
     "cancel_intended",
     "cancel_requested",
+    "deadline_at_risk",
+    "deadline_missed",
     "detached",
     "fault body Empty",
     "fault body Flat",
@@ -213,6 +215,8 @@ const fn kind(event: &Event) -> &'static str {
         Event::Detached => "detached",
         Event::Resumed { .. } => "resumed",
         Event::PlanChanged { .. } => "plan_changed",
+        Event::DeadlineAtRisk { .. } => "deadline_at_risk",
+        Event::DeadlineMissed { .. } => "deadline_missed",
         Event::GivenUp => "given_up",
         Event::FlowEnded { .. } => "flow_ended",
     }

@@ -257,6 +257,7 @@ impl World {
         let is_first = self.ledger.events.is_empty();
         let is_settled = process.flow.exit_code().is_some();
         if is_first {
+            process.watch.expect(self.sketch.forecast(&process.flow));
             self.process = Some(process);
             return;
         }
@@ -277,6 +278,9 @@ impl World {
             began.and_then(|()| if wants_cancel { self.record(Event::CancelRequested) } else { Ok(()) });
         if began.and_then(|()| self.pass(Point::AfterResumed)).is_err() {
             self.process = None;
+        }
+        if let Some(process) = &mut self.process {
+            process.watch.expect(self.sketch.forecast(&process.flow));
         }
     }
 

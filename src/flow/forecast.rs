@@ -1,0 +1,101 @@
+//! When a flow is likely to end, by what its steps have taken before: the longest way that is left.
+//!
+//! Not a fact but a guess, so it is no part of the flow. It hopes: every step is taken to go well and to find a place at
+//! once, one that was never seen takes no time. So it warns rather late than for nothing.
+
+use std::collections::BTreeMap;
+
+use crate::flow::{Flow, StepState, edge};
+use crate::plan::{StepId, StepIndex};
+use crate::time::{Delay, Timestamp};
+
+/// What earlier flows have taken for each step, while it ran a pipeline.
+pub type Durations = BTreeMap<(StepId, String), Delay>;
+
+/// How many durations of a step count, newest first.
+pub const DURATIONS_MAX: usize = 20;
+
+/// What is left of a flow, by its steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// What each step is expected to take.
+    expected: Vec<Delay>,
+    /// What the longest way behind each step is expected to take.
+    behind: Vec<Delay>,
+}
+
+impl Forecast {
+    /// Makes the forecast of a flow as it stands; nothing if no step of it has ever been seen.
+    pub fn new(flow: &Flow, durations: &Durations) -> Option<Self> {
+        let of = |step: StepIndex| {
+            let place = flow.step(step);
+            // All being well, it does not run: an error's handler.
+            let is_spared = place.depends_on.iter().any(|edge| !edge::is_met_by_success(&edge.rule));
+            let known = durations.get(&(place.id.clone(), place.pipeline.clone())).copied();
+            if is_spared || flow.run(step).is_over() { None } else { known }
+        };
+        let steps = || (0..flow.plan().steps.len()).map(StepIndex);
+        let known: Vec<Option<Delay>> = steps().map(of).collect();
+        if known.iter().all(Option::is_none) {
+            return None;
+        }
+        let expected: Vec<Delay> = known.into_iter().map(Option::unwrap_or_default).collect();
+        let mut behind = vec![Delay::ZERO; expected.len()];
+        for &step in flow.graph().order().iter().rev() {
+            let ways = flow.graph().downstreams(step).map(|next| expected[next.0] + behind[next.0]);
+            behind[step.0] = ways.max().unwrap_or_default();
+        }
+        Some(Self { expected, behind })
+    }
+
+    /// Returns when the flow is likely to end.
+    pub fn end(&self, flow: &Flow, now: Timestamp) -> Timestamp {
+        let ends = self.ways(flow, now).map(|(from, left)| from.max(now) + left);
+        ends.max().unwrap_or(now)
+    }
+
+    /// Returns by when something must have happened if the flow is to end at this time.
+    pub fn latest(&self, flow: &Flow, end: Timestamp, now: Timestamp) -> Timestamp {
+        self.ways(flow, now).map(|(_, left)| end - left).min().unwrap_or(end)
+    }
+
+    /// Returns for each step that is begun or may begin: when it could be over or begin, and what is left from then on.
+    fn ways(&self, flow: &Flow, now: Timestamp) -> impl Iterator<Item = (Timestamp, Delay)> {
+        let begun = flow.live().map(move |step| {
+            let run = flow.run(step);
+            let started = run.last_attempt().and_then(|attempt| attempt.started_at);
+            let is_over = run.state == StepState::Settling;
+            let over = if is_over { now } else { started.unwrap_or(now) + self.expected[step.0] };
+            (over, self.behind[step.0])
+        });
+        let next = flow.ready().map(|(_, step)| step).chain(flow.retrying()).map(move |step| {
+            let at = if let StepState::Retrying { at } = flow.run(step).state { at } else { now };
+            (at, self.expected[step.0] + self.behind[step.0])
+        });
+        begun.chain(next)
+    }
+}
+
+/// Returns the median of the newest durations; of an even number the lower one.
+pub fn median(newest_first: &[Delay]) -> Option<Delay> {
+    let mut sorted = newest_first[..newest_first.len().min(DURATIONS_MAX)].to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().checked_sub(1)? / 2).copied()
+}
+
+/// Adds what the steps of an earlier flow took to what is known of them, one for each attempt that went well.
+///
+/// By the service's clock where it tells: a process that was away has heard late of an end.
+pub fn gather(flow: &Flow, seen: &mut BTreeMap<(StepId, String), Vec<Delay>>) {
+    use crate::flow::Outcome::{Succeeded, Warned};
+    for (_, step, run) in flow.steps() {
+        for attempt in run.attempts.iter().rev() {
+            let is_well = matches!(attempt.outcome, Some(Succeeded | Warned)) && attempt.recovery.is_none();
+            let by_service = attempt.run_start.zip(attempt.run_end);
+            let took = by_service.or(attempt.started_at.zip(attempt.ended_at));
+            if let Some((start, end)) = took.filter(|_| is_well) {
+                seen.entry((step.id.clone(), step.pipeline.clone())).or_default().push(end.since(start));
+            }
+        }
+    }
+}

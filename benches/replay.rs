@@ -29,6 +29,8 @@ fn plan() -> Plan {
         name: "contoso-dw".to_owned(),
         endpoint: "https://contoso-dw.dev.azuresynapse.net".to_owned(),
         cloud: Cloud::Public,
+        tenant: None,
+        auth: None,
     };
     let steps = (0..EVENTS / EVENTS_EACH).map(step).collect();
     Plan {
@@ -36,6 +38,9 @@ fn plan() -> Plan {
         description: None,
         workspaces: vec![workspace],
         inputs: Map::new(),
+        secret_inputs: std::collections::BTreeSet::new(),
+        environment: String::new(),
+        timezone: jiff::tz::TimeZone::UTC,
         env: BTreeMap::new(),
         run_key: String::new(),
         deadline: None,

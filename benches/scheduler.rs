@@ -42,12 +42,17 @@ fn layered() -> Plan {
         name: "contoso-dw".to_owned(),
         endpoint: "https://contoso-dw.dev.azuresynapse.net".to_owned(),
         cloud: Cloud::Public,
+        tenant: None,
+        auth: None,
     };
     Plan {
         name: "layered".to_owned(),
         description: None,
         workspaces: vec![workspace],
         inputs: Map::new(),
+        secret_inputs: std::collections::BTreeSet::new(),
+        environment: String::new(),
+        timezone: jiff::tz::TimeZone::UTC,
         env: BTreeMap::new(),
         run_key: String::new(),
         max_parallel: LAYER,

@@ -18,7 +18,7 @@ use crate::journal::Journal;
 /// Fails, with nothing started, if the plan is invalid (3), another process runs it or an earlier flow of it has not
 /// ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
 pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
-    let mut loaded = load::plan(&args.plan, &args.inputs.inputs, true, settings, &mut anstream::stderr())?;
+    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
     let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
     if !selection.is_whole() {
         loaded.narrow(&selection)?;
@@ -164,7 +164,7 @@ fn header(
         plan_file: args.plan.display().to_string(),
         plan_text: loaded.text.clone(),
         plan_sha256: load::sha256(&loaded.text),
-        environment: String::new(),
+        environment: plan.environment.clone(),
         run_key: plan.run_key.clone(),
         selection,
         inputs: plan.inputs.clone(),

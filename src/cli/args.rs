@@ -61,15 +61,30 @@ pub enum Verb {
 pub struct Inputs {
     /// Gives an input its value; may be repeated
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub inputs: Vec<(String, String)>,
+    pub texts: Vec<(String, String)>,
+    /// A YAML or JSON file with values of inputs by their names; `--input` beats it
+    #[arg(long = "inputs", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// What a plan leaves open.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Chosen {
+    /// The environment of the plan, such as `prod` [default: none, what the top of the plan says]
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+    /// The inputs.
+    #[command(flatten)]
+    pub inputs: Inputs,
 }
 
 /// How to reach Azure and sign in there.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Signing in")]
 pub struct SignIn {
-    /// The one way to sign in [default: the first of these that works]
-    #[arg(long, value_name = "NAME", env = "SYNFLOW_AUTH", value_parser = auth_method())]
+    /// The one way to sign in, whatever the plan says [default: the plan's, else that of `SYNFLOW_AUTH`, else the first of
+    /// these that works]
+    #[arg(long, value_name = "NAME", value_parser = auth_method())]
     pub auth: Option<AuthMethod>,
     /// Certificates (PEM) to trust besides the system's, such as those of a company's proxy
     #[arg(long, value_name = "FILE", env = "SYNFLOW_CA_FILE")]
@@ -108,9 +123,9 @@ pub struct Validate {
     /// The plans
     #[arg(required = true, value_name = "PLAN")]
     pub plans: Vec<PathBuf>,
-    /// The inputs.
+    /// What it leaves open.
     #[command(flatten)]
-    pub inputs: Inputs,
+    pub chosen: Chosen,
 }
 
 /// Runs a plan.
@@ -120,9 +135,9 @@ pub struct Apply {
     /// The plan
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
-    /// The inputs.
+    /// What it leaves open.
     #[command(flatten)]
-    pub inputs: Inputs,
+    pub chosen: Chosen,
     /// Runs only these steps: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
     #[arg(long, value_name = "STEPS")]
     pub select: Vec<String>,
@@ -261,9 +276,9 @@ pub struct Doctor {
     /// The plan whose workspaces are checked [default: none, only the sign-in to the public cloud]
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// The inputs.
+    /// What it leaves open.
     #[command(flatten)]
-    pub inputs: Inputs,
+    pub chosen: Chosen,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
     pub output: Output,

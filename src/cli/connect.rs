@@ -37,18 +37,31 @@ pub(super) fn driving(seed: u64) -> Limits {
     Limits { attempts_max: 1, seed, ..Limits::default() }
 }
 
-/// What all clients of one command share: the connections, and the tokens of each cloud.
+/// Where and how somebody signs in: whoever signs in alike shares tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Login {
+    /// The cloud.
+    pub(super) cloud: Cloud,
+    /// The directory, if the plan names one; else the surroundings do.
+    pub(super) tenant: Option<String>,
+    /// The one way to sign in, if one was asked for.
+    pub(super) method: Option<AuthMethod>,
+}
+
+/// What all clients of one command share: the connections, and the tokens of each login.
 pub(super) struct Connections<'a> {
     settings: &'a Settings,
     sign_in: &'a SignIn,
+    /// The way to sign in that the surroundings ask for where nobody else does.
+    usual_method: Option<AuthMethod>,
     http: Http,
-    tokens: Vec<(Cloud, TokenCache)>,
+    tokens: Vec<(Login, TokenCache)>,
 }
 
 impl<'a> Connections<'a> {
     /// Prepares to connect. Touches no network.
     ///
-    /// Fails with exit 2 if the extra certificates cannot be read.
+    /// Fails with exit 2 if the extra certificates cannot be read, or `SYNFLOW_AUTH` names no way to sign in.
     pub(super) fn prepare(settings: &'a Settings, sign_in: &'a SignIn) -> Result<Self, Failure> {
         let hint = "--ca-file and SYNFLOW_CA_FILE name a file with certificates in PEM";
         let extra_roots_pem = match &sign_in.ca_file {
@@ -64,7 +77,12 @@ impl<'a> Connections<'a> {
             Some(_) => Failure::from_error(Exit::Usage, &error).hint(hint),
             None => Failure::from_error(Exit::Unreachable, &error),
         })?;
-        Ok(Self { settings, sign_in, http, tokens: Vec::new() })
+        // Not an alias of `--auth`: that beats the plan's `auth`, and this does not.
+        let usual_method = settings.env("SYNFLOW_AUTH").map(str::parse).transpose();
+        let usual_method = usual_method.map_err(|why: String| {
+            Failure::new(Exit::Usage, format!("SYNFLOW_AUTH cannot be used: {why}"))
+        })?;
+        Ok(Self { settings, sign_in, usual_method, http, tokens: Vec::new() })
     }
 
     /// Returns what sends the requests.
@@ -72,9 +90,20 @@ impl<'a> Connections<'a> {
         &self.http
     }
 
-    /// Returns the one way to sign in, if one was asked for.
-    pub(super) fn auth(&self) -> Option<AuthMethod> {
-        self.sign_in.auth
+    /// Returns the login to a cloud where no workspace says more.
+    pub(super) fn login_of(&self, cloud: Cloud) -> Login {
+        Login { cloud, tenant: None, method: self.sign_in.auth.or(self.usual_method) }
+    }
+
+    /// Returns the login to a workspace: `--auth` beats the plan, and the plan beats the environment.
+    pub(super) fn login(&self, workspace: &Workspace) -> Login {
+        // The words of both are the same: a test compares them.
+        let planned = workspace.auth.and_then(|name| name.parse().ok());
+        Login {
+            cloud: cloud(workspace.cloud),
+            tenant: workspace.tenant.clone(),
+            method: self.sign_in.auth.or(planned).or(self.usual_method),
+        }
     }
 
     /// Says whether the surroundings name a proxy for https. What it is for is the transport's to decide.
@@ -93,23 +122,28 @@ impl<'a> Connections<'a> {
         })
     }
 
-    /// Returns the tokens of a cloud, one cache for all its workspaces.
+    /// Returns the tokens of a login, one cache for all its workspaces.
     ///
     /// Fails with exit 10 if `AZURE_AUTHORITY_HOST` names no endpoint.
-    pub(super) fn tokens(&mut self, cloud: Cloud) -> Result<TokenCache, Failure> {
-        if let Some((_, tokens)) = self.tokens.iter().find(|(of, _)| *of == cloud) {
+    pub(super) fn tokens(&mut self, login: &Login) -> Result<TokenCache, Failure> {
+        if let Some((_, tokens)) = self.tokens.iter().find(|(of, _)| of == login) {
             return Ok(tokens.clone());
         }
-        let tokens = self.tokens_by(cloud, self.sign_in.auth)?;
-        self.tokens.push((cloud, tokens.clone()));
+        let tokens = self.new_tokens(login)?;
+        self.tokens.push((login.clone(), tokens.clone()));
         Ok(tokens)
     }
 
-    /// Returns an empty cache that signs in one way only, or in any way.
-    pub(super) fn tokens_by(&self, cloud: Cloud, method: Option<AuthMethod>) -> Result<TokenCache, Failure> {
+    /// Returns an empty cache for a login.
+    pub(super) fn new_tokens(&self, login: &Login) -> Result<TokenCache, Failure> {
         // For the hint: the chain would only say that the text is no endpoint.
-        self.authority(cloud)?;
-        let settings = SignInSettings { environment: &self.settings.env, cloud, tenant: None, method };
+        self.authority(login.cloud)?;
+        let settings = SignInSettings {
+            environment: &self.settings.env,
+            cloud: login.cloud,
+            tenant: login.tenant.as_deref(),
+            method: login.method,
+        };
         let chain = Chain::choose(&settings).map_err(|error| Failure::from_error(Exit::Denied, &error))?;
         Ok(TokenCache::new(chain, self.http.clone()))
     }
@@ -118,14 +152,14 @@ impl<'a> Connections<'a> {
     ///
     /// Fails with exit 3 if its endpoint cannot be used.
     pub(super) fn client(&mut self, workspace: &Workspace, limits: Limits) -> Result<SynapseClient, Failure> {
-        let cloud = cloud(workspace.cloud);
+        let login = self.login(workspace);
         let endpoint = Endpoint::parse(&workspace.endpoint)
             .map_err(|error| Failure::from_error(Exit::PlanInvalid, &error))?;
         // Plain http leads to an emulator on this machine, which has no allowance to share with anybody.
         let requests_per_minute = if endpoint.is_https() { limits.requests_per_minute } else { u32::MAX };
         let limits = Limits { requests_per_minute, ..limits };
-        let tokens = self.tokens(cloud)?;
-        Ok(SynapseClient::with_limits(endpoint, cloud.audience(), tokens, self.http.clone(), limits))
+        let tokens = self.tokens(&login)?;
+        Ok(SynapseClient::with_limits(endpoint, login.cloud.audience(), tokens, self.http.clone(), limits))
     }
 
     /// Makes a client for each workspace of the plan, in its order.

@@ -23,8 +23,12 @@ fn text(loaded: &LoadedPlan, max_parallel: usize) -> String {
     for (step, _) in plan.runs() {
         waves.entry(graph.wave(step)).or_default().push(step);
     }
+    let environment = match plan.environment.as_str() {
+        "" => String::new(),
+        name => format!(" in the environment `{name}`"),
+    };
     let mut out = format!(
-        "plan `{}`: {} in {}, at most {} at once\n",
+        "plan `{}`{environment}: {} in {}, at most {} at once\n",
         plan.name,
         counted(plan.runs().count(), "step"),
         counted(waves.len(), "wave"),

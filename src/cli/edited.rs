@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::cli::args::Inputs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load;
 use crate::cli::resume::tell;
@@ -13,18 +14,13 @@ use crate::flow::{Event, Flow, Outcome};
 use crate::plan::{OutputSource, Plan, Step, StepId, StepIndex, When};
 use crate::report::one_line;
 
-/// Reads an edited plan for a flow: with the flow's inputs, those given now before them, and dates as they were when it
-/// was made.
+/// Reads an edited plan for a flow: in its environment, with its inputs, those given now before them, and dates as they
+/// were when it was made.
 ///
 /// Fails with exit 3 if it is no plan, and with 4 if it is another plan or one with another key.
-pub(super) fn read(
-    path: &Path,
-    given: &[(String, String)],
-    flow: &Flow,
-    settings: &Settings,
-) -> Result<Event, Failure> {
+pub(super) fn read(path: &Path, given: &Inputs, flow: &Flow, settings: &Settings) -> Result<Event, Failure> {
     let header = flow.header();
-    let mut loaded = load::edited_plan(path, &header.inputs, given, header.created_at, settings)?;
+    let mut loaded = load::edited_plan(path, header, given, settings)?;
     if !header.selection.is_whole() {
         loaded.narrow(&header.selection)?;
     }

@@ -136,6 +136,9 @@ impl Emulated {
         for workspace in &mut Arc::make_mut(&mut loaded.plan).workspaces {
             let endpoint = self.server.endpoint(&workspace.key).expect("every workspace has a listener");
             endpoint.clone_into(&mut workspace.endpoint);
+            // Here is one tenant only, with one application.
+            workspace.tenant = None;
+            workspace.auth = None;
         }
     }
 

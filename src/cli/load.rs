@@ -1,21 +1,20 @@
 //! From a plan's file, or a flow in the journal, to what the core works with.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::cli::args::{Chosen, Inputs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::driver::now;
-use crate::flow::{Flow, FlowId, resume};
+use crate::flow::{Flow, FlowHeader, FlowId};
 use crate::graph::{PlanGraph, Selection, Unselectable, narrow};
 use crate::journal::Journal;
-use crate::plan::{self, Diagnostic, Given, Plan};
-use crate::time::Timestamp;
+use crate::plan::{self, Diagnostic, Given, GivenFile, Plan};
 
 /// A plan with its text and graph.
 #[derive(Clone, Debug)]
@@ -51,39 +50,89 @@ impl LoadedPlan {
 
 /// Loads a plan from a file and writes what the reader should know about it to `out`.
 ///
-/// Fails with exit 3 if the file cannot be read or holds no plan that can run; every problem is then on `out`.
+/// Fails with exit 3 if the file cannot be read or holds no plan that can run; every problem is then on `out`. Fails with
+/// exit 2 if the file of `--inputs` cannot be read.
 pub(super) fn plan(
     path: &Path,
-    inputs: &[(String, String)],
+    chosen: &Chosen,
     inputs_required: bool,
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
-    let given = Given { inputs: inputs.to_vec(), env: settings.env.clone(), now: now(), inputs_required };
-    plan_given(path, &given, settings, out)
+    let given = Given {
+        environment: chosen.env.clone().unwrap_or_default(),
+        now: now(),
+        inputs_required,
+        ..given(&chosen.inputs, settings)?
+    };
+    plan_given(path, given, settings, out)
 }
 
-/// Loads an edited plan of a flow that was made at `made_at`, as [`plan`] does: words such as `yesterday` mean what they
-/// meant then. The flow's inputs count where the plan still declares them; those given now come before them.
+/// Loads an edited plan of a flow, as [`plan`] does: in the flow's environment, with words such as `yesterday` as they
+/// were meant when it was made. The flow's inputs count where the plan still declares them; those given now beat them.
 pub(super) fn edited_plan(
     path: &Path,
-    inputs: &Map<String, Value>,
-    given: &[(String, String)],
-    made_at: Timestamp,
+    flow: &FlowHeader,
+    inputs: &Inputs,
     settings: &Settings,
 ) -> Result<LoadedPlan, Failure> {
-    // What cannot be read is told below.
-    let declared = fs::read(path).map(|bytes| plan::declared_inputs(&bytes)).unwrap_or_default();
-    let kept = inputs.iter().filter(|(name, _)| declared.contains(name));
-    let kept = kept.map(|(name, value)| (name.clone(), resume::as_text(value)));
-    let inputs = kept.chain(given.iter().cloned()).collect();
-    let given = Given { inputs, env: settings.env.clone(), now: made_at, inputs_required: true };
-    plan_given(path, &given, settings, &mut anstream::stderr())
+    let given = Given {
+        environment: flow.environment.clone(),
+        recorded: flow.inputs.clone(),
+        now: flow.created_at,
+        inputs_required: true,
+        ..given(inputs, settings)?
+    };
+    plan_given(path, given, settings, &mut anstream::stderr())
+}
+
+/// Gathers what was given on the command line.
+fn given(inputs: &Inputs, settings: &Settings) -> Result<Given, Failure> {
+    let inputs_file = match &inputs.file {
+        None => None,
+        Some(path) => {
+            let name = path.display().to_string();
+            let bytes = read(path).map_err(|why| {
+                Failure::new(Exit::Usage, format!("cannot read the inputs in `{name}`: {why}"))
+                    .hint("`--inputs` names a YAML or JSON file with a map from names to values")
+            })?;
+            Some(GivenFile { name, bytes })
+        }
+    };
+    Ok(Given { inputs: inputs.texts.clone(), inputs_file, env: settings.env.clone(), ..Given::default() })
+}
+
+/// Reads a file that is no larger than a plan may be; says in half a sentence why it cannot.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let name = path.display();
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no `{name}`"),
+        io::ErrorKind::PermissionDenied => format!("`{name}` may not be read"),
+        io::ErrorKind::IsADirectory => format!("`{name}` is a folder"),
+        _ => error.to_string(),
+    };
+    let mut bytes = Vec::new();
+    let limit = plan::FILE_BYTES_MAX as u64;
+    let read = fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(told(error)),
+        Ok(_) if bytes.len() > plan::FILE_BYTES_MAX => Err(format!("`{name}` has more than 10 MB")),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// Reads a file that a plan names. Only a regular one: a plan that names a pipe must not wait for ever.
+fn read_beside(plan: &Path, file: &str) -> Result<Vec<u8>, String> {
+    let path = plan.parent().unwrap_or(Path::new("")).join(file);
+    match fs::metadata(&path) {
+        Ok(found) if !found.is_file() => Err(format!("`{}` is no regular file", path.display())),
+        _ => read(&path),
+    }
 }
 
 fn plan_given(
     path: &Path,
-    given: &Given,
+    mut given: Given,
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
@@ -92,13 +141,17 @@ fn plan_given(
         Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{name}`: {error}"))
             .hint("check the path; the plan is the first argument")
     })?;
+    for file in plan::wanted_files(&bytes) {
+        let read = read_beside(path, &file);
+        given.files.insert(file, read);
+    }
     let mut show = |diagnostics: &[Diagnostic]| {
         let text = plan::render(diagnostics, &name, &bytes, settings.colour);
         // A closed stderr must not stop a plan.
         drop(out.write_all(text.as_bytes()));
     };
     let invalid = || Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() };
-    match linked(&bytes, given) {
+    match linked(&bytes, &given) {
         Ok((plan, graph, notes)) => {
             show(&notes);
             Ok(LoadedPlan {

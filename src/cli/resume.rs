@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::cli::args::{Driving, Resume};
+use crate::cli::args::{Driving, Inputs, Resume};
 use crate::cli::connect::{self, Connections};
 use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
@@ -23,7 +23,7 @@ pub(super) struct Way {
     /// An edited plan to go on by.
     pub(super) plan: Option<PathBuf>,
     /// Inputs of that plan.
-    pub(super) inputs: Vec<(String, String)>,
+    pub(super) inputs: Inputs,
     /// What is done again although it succeeded.
     pub(super) redo: Vec<String>,
     /// Whether to leave once all that is ready has been started.
@@ -40,11 +40,15 @@ pub(super) fn run(args: &Resume, settings: &Settings) -> Result<u8, Failure> {
     let mut journal = load::journal(settings)?;
     let header = journal.find(args.flow.as_deref())?;
     if args.flow.is_none() {
-        tell(&format!("flow {} of {}", header.id, one_line(&header.plan_name)));
+        let environment = match header.environment.as_str() {
+            "" => String::new(),
+            name => format!(" ({})", one_line(name)),
+        };
+        tell(&format!("flow {} of {}{environment}", header.id, one_line(&header.plan_name)));
     }
     let way = Way {
         plan: args.plan.clone(),
-        inputs: args.inputs.inputs.clone(),
+        inputs: args.inputs.clone(),
         redo: args.redo.clone(),
         detach: args.detach,
     };

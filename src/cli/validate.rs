@@ -9,7 +9,7 @@ use crate::cli::{load, put};
 pub(super) fn run(args: &Validate, settings: &Settings) -> Result<(), Failure> {
     let mut invalid = None;
     for path in &args.plans {
-        match load::plan(path, &args.inputs.inputs, false, settings, &mut anstream::stderr()) {
+        match load::plan(path, &args.chosen, false, settings, &mut anstream::stderr()) {
             Ok(loaded) => {
                 let plan = &loaded.plan;
                 put(&format!("{}: ok, {}\n", path.display(), counted(plan.runs().count(), "step")))?;

@@ -484,7 +484,7 @@ mod tests {
         let text = format!(
             "version: 1\nname: one\nworkspaces: {{ main: {{ endpoint: \"{ADDRESS}\" }} }}\nsteps: {{ a: {{}} }}\n"
         );
-        let given = Given { inputs: Vec::new(), env: BTreeMap::new(), now: now(), inputs_required: true };
+        let given = Given { now: now(), inputs_required: true, ..Given::default() };
         let plan = plan::load(text.as_bytes(), &given).expect("a plan").plan;
         let graph = PlanGraph::link(&plan).expect("no cycle");
         let header = FlowHeader {

@@ -181,6 +181,7 @@ impl Flow {
             &header.plan_text,
             &header.inputs,
             &header.env,
+            &header.environment,
             &header.selection,
             header.created_at,
         )?;

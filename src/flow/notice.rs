@@ -156,6 +156,7 @@ impl Flow {
             inputs: self.plan().inputs.clone(),
             env: self.plan().env.clone(),
             plan_name: self.plan().name.clone(),
+            environment: self.plan().environment.clone(),
             flow: Some((self.header().id.to_string(), self.header().created_at.to_string())),
             told,
             steps: steps.filter_map(|id| Some((id.clone(), self.facts(id)?))).collect(),

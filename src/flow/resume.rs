@@ -67,21 +67,25 @@ fn may_be_admitted(flow: &Flow, step: StepIndex, anew: &BTreeSet<StepIndex>) -> 
     asks || when.evaluate(&flow.scope(step)) != Ok(false)
 }
 
-/// Reads the plan of a flow from what the journal keeps of it. The same text, values and time give the same plan.
+/// Reads the plan of a flow from what the journal keeps of it. The same text, values and time give the same plan,
+/// without the files and variables that the values came from.
 ///
 /// Fails with the first problem if the text is no plan for this version.
 pub fn read_plan(
     text: &str,
     inputs: &Map<String, Value>,
     env: &BTreeMap<String, String>,
+    environment: &str,
     selection: &Selection,
     made_at: Timestamp,
 ) -> Result<(Plan, PlanGraph), String> {
     let given = Given {
-        inputs: inputs.iter().map(|(name, value)| (name.clone(), as_text(value))).collect(),
+        recorded: inputs.clone(),
+        environment: environment.to_owned(),
         env: env.clone(),
         now: made_at,
         inputs_required: true,
+        ..Given::default()
     };
     let linked = plan::load(text.as_bytes(), &given)
         .and_then(|loaded| PlanGraph::link(&loaded.plan).map(|graph| (loaded.plan, graph)));
@@ -96,14 +100,6 @@ fn narrowed(plan: &Plan, graph: &PlanGraph, selection: &Selection) -> Result<(Pl
     // What had no cycle has none with fewer edges.
     let graph = PlanGraph::link(&plan).map_err(|_| "its steps wait for each other".to_owned())?;
     Ok((plan, graph))
-}
-
-/// Writes an input's value as the command line would give it.
-pub fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 impl Flow {
@@ -251,8 +247,14 @@ impl Flow {
         else {
             return Err("it changes no plan".to_owned());
         };
-        let (plan, graph) =
-            read_plan(plan_text, inputs, env, &self.header.selection, self.header.created_at)?;
+        let (plan, graph) = read_plan(
+            plan_text,
+            inputs,
+            env,
+            &self.header.environment,
+            &self.header.selection,
+            self.header.created_at,
+        )?;
         let ids = plan.index();
         let left = self.steps().filter(|(_, _, run)| run.is_left_running()).map(|(step, _, _)| step);
         let under_way = self.phases.live.iter().chain(&self.phases.unknown).copied();

@@ -7,23 +7,22 @@ use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::diagnostic::{self, Diagnostic};
+use super::environments::Layers;
 use super::reader::{Fields, Reader};
 use super::shape::{MAX_FAILURES_MAX, MAX_PARALLEL_MAX, PLAN};
-use super::sketch::{Index, Sketch};
+use super::sketch::{Index, Sketch, barrier, too_many};
 use super::source::{Entry, Node, Source, Yaml};
 use super::steps::{Around, STEPS_MAX};
 use super::template::{Known, StepFacts};
 use super::{
-    Edge, EdgeRule, Given, Loaded, Outputs, Plan, Step, StepId, StepIndex, StepKind, deadline, hooks, indent,
-    inputs, outputs, pools, run_key, steps, workspaces,
+    Given, Loaded, Outputs, Plan, Step, dates, deadline, hooks, indent, inputs, outputs, pools, run_key,
+    steps, timezone, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
 const MAX_PARALLEL: usize = 20;
 /// The longest plan name, in characters.
 const NAME_CHARS_MAX: usize = 200;
-/// The id of the barrier: no step can have it.
-const BARRIER_ID: &str = "all other steps";
 /// The version of the plan language.
 const VERSION: u64 = 1;
 
@@ -33,7 +32,7 @@ pub(super) fn check(source: Source<'_>, given: &Given) -> Result<Loaded, Vec<Dia
     indent::mend(&mut root, text, &mut findings);
     let mut reader = Reader::new(text, findings);
     let plan = read(&mut reader, &root, given);
-    let mut findings = reader.findings;
+    let mut findings = reader.finish();
     diagnostic::sort(&mut findings);
     match plan {
         Some(plan) if !findings.iter().any(Diagnostic::is_error) => Ok(Loaded { plan, notes: findings }),
@@ -46,21 +45,23 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     version(reader, top);
     let name = name(reader, top);
     let description = top.get("description").and_then(|node| reader.text(node, "`description`"));
-    let workspaces = workspaces::read(reader, top, root.span());
-    let max_parallel = top
-        .get("max_parallel")
-        .and_then(|node| reader.whole(node, "`max_parallel`", 1, MAX_PARALLEL_MAX))
+    let timezone = timezone::read(reader, top);
+    let layers = Layers::read(reader, top, &given.environment);
+    let workspaces = workspaces::read(reader, top, &layers, root.span());
+    let max_parallel = layers
+        .value("max_parallel", |entry| reader.whole(&entry.value, "`max_parallel`", 1, MAX_PARALLEL_MAX))
         .map_or(MAX_PARALLEL, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
 
     let mut env = BTreeSet::new();
-    let mut known = Known::new(name.unwrap_or_default(), &given.env, given.inputs_required);
-    inputs::read(reader, top.get("inputs"), given, &mut known, &mut env);
+    let mut known =
+        Known::new(name.unwrap_or_default(), &given.environment, &given.env, given.inputs_required);
+    let today = dates::today(given.now, &timezone);
+    let secret_inputs = inputs::read(reader, top, &layers, given, today, &mut known, &mut env);
     let run_key = run_key::read(reader, top, &mut known, &mut env);
-    let pools = pools::read(reader, top.get("pools"));
+    let pools = pools::read(reader, &layers);
     let strict = steps::truth(reader, top, "strict").unwrap_or(false);
     let max_failures = max_failures(reader, top);
-    let deadline =
-        top.get("deadline").and_then(|node| deadline::read(reader, node, &deadline::default_zone()));
+    let deadline = layers.value("deadline", |entry| deadline::read(reader, &entry.value, &timezone));
     let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces, &pools, strict);
 
     known.refresh();
@@ -92,6 +93,9 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         description: description.map(str::to_owned),
         env: env.iter().filter_map(value).collect(),
         inputs: known.scope.inputs,
+        secret_inputs,
+        environment: given.environment.clone(),
+        timezone,
         workspaces,
         run_key: run_key.unwrap_or_default(),
         max_parallel,
@@ -122,42 +126,6 @@ fn max_failures(reader: &mut Reader<'_>, top: Fields<'_>) -> Option<usize> {
         );
     }
     if fail_fast { Some(1) } else { most.and_then(|most| usize::try_from(most).ok()) }
-}
-
-/// Says whether there are more runs than a plan may have.
-fn too_many(reader: &mut Reader<'_>, sketches: &[Sketch<'_>]) -> bool {
-    let runs: usize = sketches.iter().map(Sketch::runs).sum();
-    let Some(largest) = sketches.iter().max_by_key(|sketch| sketch.runs()) else { return false };
-    if runs <= STEPS_MAX {
-        return false;
-    }
-    let message = format!("the plan has {runs} steps with all their iterations; {STEPS_MAX} are allowed");
-    reader.report(
-        Diagnostic::at(Code::TooManySteps, largest.key.span(), message)
-            .label(format!("{} iterations", largest.runs()))
-            .help("shorten the list, or split the plan in two"),
-    );
-    true
-}
-
-/// Returns the step that stands for all those without `finally`, if there are any with it.
-fn barrier(steps: &[Step]) -> Option<Step> {
-    steps.iter().any(|step| step.is_final).then(|| {
-        let positions = steps.iter().enumerate();
-        // Iterations end before their group does.
-        let awaited = positions.filter(|(_, step)| !step.is_final && step.group.is_none());
-        let edge = |(at, step): (usize, &Step)| Edge {
-            upstream: StepIndex(at),
-            rule: EdgeRule::Bare,
-            place: step.place,
-        };
-        Step {
-            id: StepId::new(BARRIER_ID),
-            kind: StepKind::Barrier,
-            depends_on: awaited.map(edge).collect(),
-            ..Step::default()
-        }
-    })
 }
 
 /// Returns what a template is tried with in place of a step that has run.

@@ -62,6 +62,12 @@ codes! {
     UnknownWorkspace   "E0215" "the workspace is not declared"
     BadEndpoint        "E0216" "the text is not an endpoint that can be used"
     NoJson             "E0217" "the value cannot be sent as JSON"
+    UnknownTimezone    "E0218" "the time zone is not known"
+    BadTenant          "E0219" "the text is not a tenant"
+    KeyNotForType      "E0220" "the key does not go with the input's type"
+    BadPattern         "E0221" "the text is not a regular expression that can be used"
+    EmptyRange         "E0222" "`min` is above `max`"
+    NoTemplateHere     "E0223" "a template stands where only a plain value may"
     TooManyOutputs     "E0227" "a step declares more outputs than allowed"
     NeedsForEach       "E0230" "the key belongs to a step with `for_each` or `matrix`"
     BadIterationKey    "E0231" "the text cannot be an iteration's key"
@@ -108,6 +114,12 @@ codes! {
     InputMissing       "E0501" "a required input is not given"
     InputUnknown       "E0502" "a value is given for an input the plan does not declare"
     InputUnreadable    "E0503" "a value does not fit the input's type"
+    NotOneOf           "E0504" "a value is not one of those that the input allows"
+    NoMatch            "E0505" "a value does not match the input's pattern"
+    OutsideRange       "E0506" "a value is below the input's `min` or above its `max`"
+    InputFile          "E0507" "an input's file cannot be used"
+    NoReference        "E0508" "the value of a secret input is not a reference to a secret"
+    UnknownEnvironment "E0509" "the environment is not declared"
 
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
     LeadingZero        "N0102" "a value that looks like a number is sent as text"
@@ -116,6 +128,7 @@ codes! {
 
     InputOpen          "N0501" "a required input is not given yet"
     VariableOpen       "N0502" "an environment variable is not set yet"
+    FileElsewhere      "N0503" "an input's file lies outside the plan's folder"
 
     TypographicQuote   "W0101" "a typographic quote quotes nothing"
     TemplateInKey      "W0102" "a template in a key is sent as text"

@@ -1,4 +1,4 @@
-//! Days as an input names them: `2024-05-01`, `today`, `yesterday`, `today-3d`. In UTC.
+//! Days as an input names them: `2024-05-01`, `today`, `yesterday`, `today-3d`; today in the plan's zone.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,9 +9,13 @@ use crate::time::Timestamp;
 /// How far a day may be from today: a century.
 const OFFSET_DAYS_MAX: i32 = 36_525;
 
+/// Returns the day that it is in a zone.
+pub(super) fn today(now: Timestamp, zone: &TimeZone) -> Date {
+    now.to_jiff().to_zoned(zone.clone()).date()
+}
+
 /// Turns a day's name into `YYYY-MM-DD`; says in half a sentence why it cannot.
-pub(super) fn resolve(text: &str, now: Timestamp) -> Result<String, String> {
-    let today = now.to_jiff().to_zoned(TimeZone::UTC).date();
+pub(super) fn resolve(text: &str, today: Date) -> Result<String, String> {
     let shifted = |by: Span| today.checked_add(by).map_err(|_| "it is outside the calendar".to_owned());
     let day = match text {
         "today" => today,
@@ -50,7 +54,10 @@ pub(super) const FORMS: &str = "dates are `2024-05-01`, `today`, `yesterday` or 
 
 #[cfg(test)]
 mod tests {
-    use super::resolve;
+    use jiff::tz::TimeZone;
+
+    use super::{resolve, today};
+    use crate::plan::timezone;
     use crate::time::Timestamp;
 
     #[test]
@@ -58,7 +65,7 @@ mod tests {
         let now: Timestamp = "2024-03-01T00:30:00Z".parse().expect("this is a time");
         let check = |text: &str, want: Result<&str, &str>| {
             let want = want.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(resolve(text, now), want, "{text}");
+            assert_eq!(resolve(text, today(now, &TimeZone::UTC)), want, "{text}");
         };
         check("today", Ok("2024-03-01"));
         check("yesterday", Ok("2024-02-29"));
@@ -74,5 +81,20 @@ mod tests {
         check("today-36525d", Ok("1924-03-01"));
         check("today-36526d", Err("`today-36526d` is not understood"));
         check("", Err("`` is no date"));
+    }
+
+    #[test]
+    fn today_is_a_day_of_the_zone() {
+        let check = |now: &str, zone: &str, want: &str| {
+            let now: Timestamp = now.parse().expect("this is a time");
+            let zone = timezone::find(zone).expect("this is a zone");
+            assert_eq!(today(now, &zone).to_string(), want, "{now} {zone:?}");
+        };
+        check("2024-05-02T21:59:59Z", "Europe/Berlin", "2024-05-02");
+        check("2024-05-02T22:00:00Z", "Europe/Berlin", "2024-05-03");
+        // In winter the day begins an hour later.
+        check("2024-12-02T22:00:00Z", "Europe/Berlin", "2024-12-02");
+        check("2024-05-02T03:00:00Z", "America/New_York", "2024-05-01");
+        check("2024-05-01T10:00:00Z", "Pacific/Kiritimati", "2024-05-02");
     }
 }

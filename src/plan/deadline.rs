@@ -81,12 +81,6 @@ impl Deadline {
     }
 }
 
-/// Returns the zone of a time that names none.
-// Where the plan's own `timezone` comes in.
-pub(super) fn default_zone() -> TimeZone {
-    TimeZone::UTC
-}
-
 /// Reads a deadline. A time of day without a zone is one in `default_zone`.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, default_zone: &TimeZone) -> Option<Deadline> {
     let text = match &node.value {
@@ -320,7 +314,9 @@ fn moments(shown: DateTime, zone: &TimeZone) -> impl Iterator<Item = Moment> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deadline, default_zone, understood};
+    use jiff::tz::TimeZone;
+
+    use super::{Deadline, understood};
     use crate::time::Timestamp;
 
     fn at(text: &str) -> Timestamp {
@@ -330,7 +326,7 @@ mod tests {
     #[test]
     fn finds_the_next_such_time() {
         let check = |text: &str, start: &str, want: &str| {
-            let deadline = understood(text, &default_zone()).expect("this is a deadline");
+            let deadline = understood(text, &TimeZone::UTC).expect("this is a deadline");
             assert_eq!(deadline.of(at(start)), at(want), "{text} after {start}");
         };
         check("4h", "2024-05-02T10:00:00Z", "2024-05-02T14:00:00Z");
@@ -352,7 +348,7 @@ mod tests {
     #[test]
     fn clocks_that_are_put_forward_skip_no_deadline() {
         let check = |text: &str, start: &str, want: &str| {
-            let deadline = understood(text, &default_zone()).expect("this is a deadline");
+            let deadline = understood(text, &TimeZone::UTC).expect("this is a deadline");
             assert_eq!(deadline.of(at(start)), at(want), "{text} after {start}");
         };
         // On 31 March 2024 clocks in Berlin go from 02:00 to 03:00, that is at 01:00 UTC.
@@ -370,7 +366,7 @@ mod tests {
     #[test]
     fn clocks_that_are_put_back_show_it_twice_and_the_next_counts() {
         let check = |text: &str, start: &str, want: &str| {
-            let deadline = understood(text, &default_zone()).expect("this is a deadline");
+            let deadline = understood(text, &TimeZone::UTC).expect("this is a deadline");
             assert_eq!(deadline.of(at(start)), at(want), "{text} after {start}");
         };
         // On 27 October 2024 clocks in Berlin go from 03:00 back to 02:00, that is at 01:00 UTC.
@@ -387,7 +383,7 @@ mod tests {
     #[test]
     fn says_what_is_meant() {
         let check = |text: &str, want: &str| {
-            let trouble = understood(text, &default_zone()).expect_err(text);
+            let trouble = understood(text, &TimeZone::UTC).expect_err(text);
             let said = if trouble.label.is_empty() { trouble.message } else { trouble.label };
             assert!(said.contains(want), "{text}: {said}");
         };
@@ -428,7 +424,7 @@ mod tests {
 
     #[test]
     fn reads_both_kinds() {
-        assert!(matches!(understood("4h", &default_zone()), Ok(Deadline::After(_))));
-        assert!(matches!(understood("06:00", &default_zone()), Ok(Deadline::At(..))));
+        assert!(matches!(understood("4h", &TimeZone::UTC), Ok(Deadline::After(_))));
+        assert!(matches!(understood("06:00", &TimeZone::UTC), Ok(Deadline::At(..))));
     }
 }

@@ -35,6 +35,8 @@ pub struct Diagnostic {
     pub also: Vec<(Span, String)>,
     /// What to do next, one sentence each.
     pub help: Vec<String>,
+    /// Whether the lines of the text must not be shown: a secret may stand there.
+    pub hides_source: bool,
 }
 
 impl Diagnostic {
@@ -52,6 +54,7 @@ impl Diagnostic {
             label: String::new(),
             also: Vec::new(),
             help: Vec::new(),
+            hides_source: false,
         }
     }
 

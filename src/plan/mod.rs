@@ -13,6 +13,7 @@ mod deadline;
 mod diagnostic;
 mod duration;
 mod edges;
+mod environments;
 mod function;
 mod hooks;
 mod indent;
@@ -25,19 +26,22 @@ mod render;
 mod retry;
 mod rows;
 mod run_key;
+mod setting_shape;
 mod shape;
 mod sketch;
 mod source;
 mod steps;
 mod syntax;
 mod template;
+mod timezone;
 mod words;
 mod workspaces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -49,10 +53,11 @@ pub use deadline::Deadline;
 pub use diagnostic::{Diagnostic, Span};
 pub use duration::read as read_duration;
 pub use hooks::{Hook, Hooks, origin_of};
-pub use inputs::declared as declared_inputs;
+pub use inputs::wanted_files;
 pub use outputs::{Output, OutputSource, Outputs};
 pub use render::render;
-pub use shape::schema;
+pub use shape::{AUTH_METHODS, schema};
+pub use source::FILE_BYTES_MAX;
 pub use template::{Scope, StepFacts, Template, member};
 pub use words::nearest;
 
@@ -92,8 +97,14 @@ pub struct Plan {
     pub description: Option<String>,
     /// Every declared workspace, in file order; never empty.
     pub workspaces: Vec<Workspace>,
-    /// The value of every declared input, in file order.
+    /// The value of every declared input, in file order. Of a secret one, the reference that leads to it.
     pub inputs: Map<String, Value>,
+    /// The inputs whose value is a reference to a secret.
+    pub secret_inputs: BTreeSet<String>,
+    /// The environment that was chosen; empty for none.
+    pub environment: String,
+    /// The zone whose days and times of day the plan means.
+    pub timezone: TimeZone,
     /// The environment variables that the templates name, with their values.
     pub env: BTreeMap<String, String>,
     /// What tells its flows apart, with its templates filled in; empty where the plan has no `run_key`.
@@ -133,6 +144,7 @@ impl Plan {
             inputs: inputs.map(|(name, value)| (name.clone(), value.clone())).collect(),
             env: self.env.clone(),
             plan_name: self.name.clone(),
+            environment: self.environment.clone(),
             each: step.each.clone(),
             ..Scope::default()
         }
@@ -165,6 +177,10 @@ pub struct Workspace {
     pub endpoint: String,
     /// The cloud that decides login host and token audience.
     pub cloud: Cloud,
+    /// The directory to sign in to, a GUID or a domain, if the plan names one.
+    pub tenant: Option<String>,
+    /// The way to sign in, one of [`AUTH_METHODS`], if the plan names one.
+    pub auth: Option<&'static str>,
 }
 
 /// An Azure cloud (protocol 1.2).
@@ -398,14 +414,32 @@ pub struct Place {
 /// What the shell knows and the plan may ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// The values of `--input`, in the order given; each is read by the input's declared type.
+    /// The environment asked for with `--env`; empty for none.
+    pub environment: String,
+    /// The values of `--input`, in the order given; each is read by the input's declared type. They beat all others.
     pub inputs: Vec<(String, String)>,
+    /// The file of `--inputs`. Its values beat those below.
+    pub inputs_file: Option<GivenFile>,
+    /// The values with which a flow was made that this is the plan of. They beat what the plan itself says; those of
+    /// inputs that it does not declare are left alone.
+    pub recorded: Map<String, Value>,
+    /// The files that [`wanted_files`] has named, or why each cannot be read in half a sentence.
+    pub files: BTreeMap<String, Result<Vec<u8>, String>>,
     /// The process's environment, for `env "NAME"`.
     pub env: BTreeMap<String, String>,
     /// The current time, for dates such as `yesterday`.
     pub now: Timestamp,
     /// False for `validate`, which only notes a required input that is not given.
     pub inputs_required: bool,
+}
+
+/// A file that was named on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct GivenFile {
+    /// Its name, as messages show it.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
 /// A plan that may run, with what the reader should know about it.

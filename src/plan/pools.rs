@@ -4,14 +4,34 @@ use serde_json::Value;
 
 use super::code::Code;
 use super::diagnostic::Diagnostic;
+use super::environments::Layers;
 use super::reader::{Fields, Reader};
 use super::shape::POOL_SIZE_MAX;
 use super::source::{Entry, Node, Yaml};
 use super::{Pool, steps, words};
 
-/// Reads `pools` at the top of a plan.
-pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Pool> {
-    let Some(node) = node else { return Vec::new() };
+/// Reads `pools`: those of the plan, with the sizes that the chosen environment gives them.
+pub(super) fn read(reader: &mut Reader<'_>, layers: &Layers<'_>) -> Vec<Pool> {
+    let mut pools: Vec<Pool> = Vec::new();
+    for layer in layers.places("pools") {
+        let sized = sized(reader, &layer.entry.value);
+        if layer.environment.is_none() {
+            pools = sized.into_iter().map(|(_, pool)| pool).collect();
+            continue;
+        }
+        for (key, pool) in sized {
+            match pools.iter_mut().find(|own| own.name == pool.name) {
+                Some(own) if layer.counts => own.size = pool.size,
+                Some(_) => {}
+                None => reader.report(unknown(key, &pool.name, &pools)),
+            }
+        }
+    }
+    pools
+}
+
+/// Reads a map of pools with their sizes.
+fn sized<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Vec<(&'n Node, Pool)> {
     let entries = match &node.value {
         Yaml::List(_) => {
             let help = "give each pool its size: `pools: { dedicated_sql: 2 }`";
@@ -26,14 +46,15 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Pool> {
         );
     }
     let text = reader.text;
-    let pool = |Entry { key, value }: &Entry| {
+    let mut pools = Vec::new();
+    for Entry { key, value } in entries {
         let name = key.key_text(text).unwrap_or_default();
         steps::check_id(reader, key, name, "a pool's name");
         let size = reader.whole(value, &format!("the size of `{name}`"), 1, POOL_SIZE_MAX);
         // A wrong one has been reported; steps that use it are right.
-        Pool { name: name.to_owned(), size: size.unwrap_or(POOL_SIZE_MAX) }
-    };
-    entries.iter().map(pool).collect()
+        pools.push((key, Pool { name: name.to_owned(), size: size.unwrap_or(POOL_SIZE_MAX) }));
+    }
+    pools
 }
 
 /// Reads `pool` of a step or of `defaults`: which pools it takes from, by position, and how much.

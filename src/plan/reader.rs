@@ -3,6 +3,8 @@
 //! A method that finds a value of the wrong type reports it and gives nothing; the caller goes on
 //! with a default, so that one run reports all. Main type: [`Reader`].
 
+use std::collections::BTreeSet;
+
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::shape::{KEYS_MAX, Shape};
@@ -13,7 +15,10 @@ use crate::time::Delay;
 /// The text of the plan and what was found in it so far.
 pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
+    /// What was found so far; [`Reader::finish`] gives it away.
     pub(super) findings: Vec<Diagnostic>,
+    /// Lines on which a secret may stand where it should not: no message shows them.
+    hidden: BTreeSet<usize>,
     /// How many more times a wrong step id is compared with all others: that takes its time.
     comparisons_left: usize,
 }
@@ -61,7 +66,7 @@ impl<'n> Fields<'n> {
 impl<'a> Reader<'a> {
     /// Returns a reader of this text that begins with some findings.
     pub(super) fn new(text: &'a str, findings: Vec<Diagnostic>) -> Self {
-        Self { text, findings, comparisons_left: COMPARISONS_MAX }
+        Self { text, findings, hidden: BTreeSet::new(), comparisons_left: COMPARISONS_MAX }
     }
 
     /// Returns the step whose id is most like a wrong one, for the first mistakes of a plan.
@@ -81,6 +86,37 @@ impl<'a> Reader<'a> {
 
     pub(super) fn report(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
+    }
+
+    /// Keeps the lines of a value out of all messages. Recurses as deep as the tree, which has a limit.
+    pub(super) fn hide(&mut self, node: &Node) {
+        let first = node.span().place.line;
+        let breaks = node.spelling(self.text).matches('\n').count();
+        self.hidden.extend(first..=first + breaks);
+        match &node.value {
+            Yaml::List(items) => items.iter().for_each(|item| self.hide(item)),
+            Yaml::Map(entries) => entries.iter().for_each(|entry| self.hide(&entry.value)),
+            _ => {}
+        }
+    }
+
+    /// Returns everything that was found. What would show a hidden line names only its place.
+    pub(super) fn finish(self) -> Vec<Diagnostic> {
+        let Self { mut findings, hidden, .. } = self;
+        if hidden.is_empty() {
+            return findings;
+        }
+        for finding in &mut findings {
+            let lines = || {
+                let also = finding.also.iter().map(|(span, _)| span);
+                finding.span.iter().chain(also).map(|span| span.place.line)
+            };
+            let (Some(first), Some(last)) = (lines().min(), lines().max()) else { continue };
+            finding.hides_source = hidden.range(first..=last).next().is_some();
+        }
+        // Its help repeats the text.
+        findings.retain(|finding| finding.code != Code::TypographicQuote || !finding.hides_source);
+        findings
     }
 
     /// Returns the entries of a map. `what` names it in a message, for example "`inputs`".
@@ -375,6 +411,8 @@ fn hint(key: &str) -> Option<&'static str> {
         "retry" => "write `retry: { max_attempts: 3, delay: 1m }`; the first try counts as an attempt",
         "max_attempts" => "write `max_attempts: 3`; the first try counts as an attempt",
         "delay" => "write `delay: 30s`: a duration with its unit",
+        "workspaces" => "write `workspaces: { main: { name: contoso-dw } }`, by the names that the plan has",
+        "one_of" => "write `one_of: [dev, test, prod]`",
         "steps" => "write `steps:` with one key for each step: its id",
         "allow_failure" => "write `allow_failure: true`",
         _ => return None,

@@ -60,7 +60,8 @@ fn group<'a>(diagnostic: &'a Diagnostic, file_name: &'a str, lines: &[&'a str]) 
     match diagnostic.span {
         Some(span) => {
             for window in windows(diagnostic, span) {
-                group = match window.snippet(file_name, lines) {
+                let snippet = window.snippet(file_name, lines).filter(|_| !diagnostic.hides_source);
+                group = match snippet {
                     Some(snippet) => group.element(snippet),
                     None => group.element(
                         Origin::path(file_name).line(span.place.line).char_column(span.place.column),

@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::outputs::OUTPUTS_MAX;
+use super::setting_shape::{EnvironmentShape, InputShape, WorkspaceShape};
 
 /// The most keys of one kind of map.
 pub(super) const KEYS_MAX: usize = 24;
@@ -36,9 +37,11 @@ pub(super) const PLAN: Shape = Shape {
         "version",
         "name",
         "description",
+        "timezone",
         "workspace",
         "workspaces",
         "inputs",
+        "environments",
         "defaults",
         "run_key",
         "max_parallel",
@@ -53,23 +56,31 @@ pub(super) const PLAN: Shape = Shape {
         "steps",
     ],
     required: &["version", "name", "steps"],
-    later: &["timezone", "environments", "tests"],
+    later: &["tests"],
 };
 
 /// The keys of a workspace.
 pub(super) const WORKSPACE: Shape = Shape {
     name: "a workspace",
-    keys: &["name", "endpoint", "cloud"],
+    keys: &["name", "endpoint", "cloud", "tenant", "auth"],
     required: &[],
-    later: &["tenant", "auth"],
+    later: &[],
+};
+
+/// The keys of an environment.
+pub(super) const ENVIRONMENT: Shape = Shape {
+    name: "an environment",
+    keys: &["workspaces", "inputs", "max_parallel", "pools", "deadline"],
+    required: &[],
+    later: &[],
 };
 
 /// The keys of an input.
 pub(super) const INPUT: Shape = Shape {
     name: "an input",
-    keys: &["type", "default", "description"],
+    keys: &["type", "default", "file", "one_of", "pattern", "min", "max", "secret", "description"],
     required: &["type"],
-    later: &["file", "one_of", "pattern", "min", "max", "secret"],
+    later: &[],
 };
 
 /// The keys of `defaults`.
@@ -134,6 +145,9 @@ pub(super) const HOOK: Shape =
 
 /// The words of `cloud`.
 pub(super) const CLOUDS: [&str; 3] = ["public", "china", "us_government"];
+/// The words of `auth`: the names of the ways to sign in, in the order in which they are tried.
+pub const AUTH_METHODS: [&str; 6] =
+    ["environment", "workload_identity", "github", "azure_pipelines", "managed_identity", "azure_cli"];
 /// The words of an input's `type`.
 pub(super) const INPUT_TYPES: [&str; 7] = ["string", "int", "float", "bool", "date", "array", "object"];
 /// The words of `backoff`.
@@ -214,6 +228,9 @@ struct PlanShape {
     name: Name,
     /// What the plan is for.
     description: Option<Text>,
+    /// The zone whose days the plan means by `today` and `yesterday`, by its IANA name.
+    #[schemars(extend("default" = "UTC"), example = &"Europe/Berlin")]
+    timezone: Option<String>,
     /// The name of the one Synapse workspace that all steps use: `contoso-dw` stands for
     /// `https://contoso-dw.dev.azuresynapse.net`. For several workspaces, other clouds or other
     /// addresses write `workspaces`.
@@ -230,6 +247,11 @@ struct PlanShape {
         example = serde_json::json!({"day": {"type": "date", "default": "yesterday"}})
     )]
     inputs: Option<Named<InputShape>>,
+    /// What is otherwise in `prod`, `test` and the like: `synflow apply PLAN --env prod` chooses one.
+    #[schemars(
+        example = serde_json::json!({"prod": {"workspaces": {"main": {"name": "contoso-dw-prod"}}, "inputs": {"sample": false}}})
+    )]
+    environments: Option<Environments>,
     /// What every step has that does not say otherwise.
     defaults: Option<DefaultsShape>,
     /// What tells the flows of this plan apart: of those with the same key only one is under way at a time. May be a
@@ -289,71 +311,6 @@ struct HookShape {
     /// that holds all that is known of the flow.
     #[schemars(example = serde_json::json!({"text": "{{plan.name}}: {{flow.outcome}}"}))]
     body: Option<Value>,
-}
-
-/// A Synapse workspace: `name`, or `endpoint` where the address is not the usual one.
-#[derive(JsonSchema)]
-#[schemars(
-    rename = "workspace",
-    deny_unknown_fields,
-    extend("oneOf" = [{ "required": ["name"] }, { "required": ["endpoint"] }])
-)]
-struct WorkspaceShape {
-    /// The workspace's name in Azure.
-    #[schemars(example = &"contoso-dw")]
-    name: Option<WorkspaceName>,
-    /// The address of the workspace; https, or http for this machine only.
-    #[schemars(regex(pattern = "^https?://"), example = &"https://contoso-ref.dev.azuresynapse.azure.cn")]
-    endpoint: Option<String>,
-    /// The Azure cloud, which decides where to sign in.
-    #[schemars(extend("default" = "public"))]
-    cloud: Option<CloudShape>,
-}
-
-/// An Azure cloud.
-#[derive(JsonSchema)]
-#[schemars(rename = "cloud", rename_all = "snake_case")]
-enum CloudShape {
-    /// The public cloud.
-    Public,
-    /// China, operated by 21Vianet.
-    China,
-    /// US Government.
-    UsGovernment,
-}
-
-/// A value that is given when the plan is started. Without a default it must be given.
-#[derive(JsonSchema)]
-#[schemars(rename = "input", deny_unknown_fields)]
-struct InputShape {
-    /// How a text on the command line is read, and what a default must be.
-    r#type: InputTypeShape,
-    /// The value if none is given. Texts may use inputs declared above: `{{inputs.day}}`. A date is
-    /// `YYYY-MM-DD`, `today`, `yesterday` or `today-3d`, in UTC.
-    #[schemars(example = &"yesterday")]
-    default: Option<Value>,
-    /// What the input is for.
-    description: Option<Text>,
-}
-
-/// The type of an input.
-#[derive(JsonSchema)]
-#[schemars(rename = "inputType", rename_all = "snake_case")]
-enum InputTypeShape {
-    /// A text.
-    String,
-    /// A whole number.
-    Int,
-    /// A number.
-    Float,
-    /// `true` or `false`.
-    Bool,
-    /// A day: `YYYY-MM-DD`.
-    Date,
-    /// A list.
-    Array,
-    /// A map.
-    Object,
 }
 
 /// What every step has that does not say otherwise.
@@ -556,7 +513,7 @@ enum BackoffShape {
 macro_rules! shapes {
     ($($(#[doc = $doc:literal])* $name:ident $schema_name:literal |$generator:pat_param| $schema:expr;)*) => { $(
         $(#[doc = $doc])*
-        struct $name;
+        pub(super) struct $name;
 
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> {
@@ -616,6 +573,14 @@ shapes! {
         "type": "object",
         "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
         "additionalProperties": { "type": ["string", "number"] }
+    });
+
+    /// The environments by their names.
+    Environments "environments" |generator| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": ID_PATTERN },
+        "additionalProperties": { "anyOf": [generator.subschema_for::<EnvironmentShape>(), { "type": "null" }] }
     });
 
     /// The steps by their ids.
@@ -712,7 +677,7 @@ shapes! {
 }
 
 /// A map from ids to values of one shape.
-struct Named<T>(PhantomData<T>);
+pub(super) struct Named<T>(PhantomData<T>);
 
 impl<T: JsonSchema> JsonSchema for Named<T> {
     fn schema_name() -> Cow<'static, str> {
@@ -754,7 +719,7 @@ fn edge() -> Schema {
 mod tests {
     use serde_json::Value;
 
-    use super::{DEFAULTS, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
+    use super::{DEFAULTS, ENVIRONMENT, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
 
     fn words(value: &Value) -> Vec<&str> {
         value.as_array().map(|words| words.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -778,6 +743,7 @@ mod tests {
         check("", &PLAN);
         check("/$defs/workspace", &WORKSPACE);
         check("/$defs/input", &INPUT);
+        check("/$defs/environment", &ENVIRONMENT);
         check("/$defs/defaults", &DEFAULTS);
         check("/$defs/step", &STEP);
         check("/$defs/retry", &RETRY);

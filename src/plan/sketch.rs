@@ -3,10 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::reader::Fields;
+use super::code::Code;
+use super::diagnostic::Diagnostic;
+use super::reader::{Fields, Reader};
 use super::rows::Rows;
 use super::source::Node;
-use super::{Each, StepId, StepIndex};
+use super::steps::STEPS_MAX;
+use super::{Each, Edge, EdgeRule, Step, StepId, StepIndex, StepKind};
+
+/// The id of the barrier: no step can have it.
+const BARRIER_ID: &str = "all other steps";
 
 /// A step whose keys have been checked, with the rows it is run for.
 pub(super) struct Sketch<'n> {
@@ -135,4 +141,40 @@ impl<'n> Index<'n> {
     pub(super) const fn barrier(&self) -> StepIndex {
         self.barrier
     }
+}
+
+/// Says whether there are more runs than a plan may have.
+pub(super) fn too_many(reader: &mut Reader<'_>, sketches: &[Sketch<'_>]) -> bool {
+    let runs: usize = sketches.iter().map(Sketch::runs).sum();
+    let Some(largest) = sketches.iter().max_by_key(|sketch| sketch.runs()) else { return false };
+    if runs <= STEPS_MAX {
+        return false;
+    }
+    let message = format!("the plan has {runs} steps with all their iterations; {STEPS_MAX} are allowed");
+    reader.report(
+        Diagnostic::at(Code::TooManySteps, largest.key.span(), message)
+            .label(format!("{} iterations", largest.runs()))
+            .help("shorten the list, or split the plan in two"),
+    );
+    true
+}
+
+/// Returns the step that stands for all those without `finally`, if there are any with it.
+pub(super) fn barrier(steps: &[Step]) -> Option<Step> {
+    steps.iter().any(|step| step.is_final).then(|| {
+        let positions = steps.iter().enumerate();
+        // Iterations end before their group does.
+        let awaited = positions.filter(|(_, step)| !step.is_final && step.group.is_none());
+        let edge = |(at, step): (usize, &Step)| Edge {
+            upstream: StepIndex(at),
+            rule: EdgeRule::Bare,
+            place: step.place,
+        };
+        Step {
+            id: StepId::new(BARRIER_ID),
+            kind: StepKind::Barrier,
+            depends_on: awaited.map(edge).collect(),
+            ..Step::default()
+        }
+    })
 }

@@ -15,8 +15,8 @@ use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::{Place, syntax};
 
-/// The largest plan file, in bytes.
-pub(super) const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The largest file that is read, a plan or one with values of inputs, in bytes.
+pub const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How deep lists and maps may be nested.
 pub(super) const DEPTH_MAX: usize = 64;
 /// How many values aliases may add in a small file; [`options`] lets it grow with the file.
@@ -246,6 +246,11 @@ impl Node {
         }
     }
 
+    /// Says whether the value is a map with this key.
+    pub(super) fn has_key(&self, name: &str, text: &str) -> bool {
+        matches!(&self.value, Yaml::Map(entries) if entries.iter().any(|entry| entry.key.key_text(text) == Some(name)))
+    }
+
     /// Returns another value in the same place.
     pub(super) fn clone_as(&self, value: Yaml) -> Self {
         Self { value, origin: self.origin }
@@ -256,6 +261,9 @@ impl Node {
         Ok(match &self.value {
             Yaml::Null => Value::Null,
             Yaml::Bool(value) => (*value).into(),
+            Yaml::Number(_) if self.is_inexact(text) => {
+                return Err(format!("`{}` is too large for an exact number", self.spelling(text)));
+            }
             Yaml::Number(number) => Value::Number(number.clone()),
             Yaml::Text(text) => text.as_str().into(),
             Yaml::List(items) => items.iter().map(|item| item.to_json(text)).collect::<Result<_, _>>()?,
@@ -269,6 +277,25 @@ impl Node {
                 return Err(format!("`{}` cannot be said in JSON", self.spelling(text)));
             }
         })
+    }
+
+    /// Says whether the value is a whole number that no JSON number here can hold.
+    pub(super) fn is_inexact(&self, text: &str) -> bool {
+        let digits = self.spelling(text).trim_start_matches(['-', '+']);
+        matches!(&self.value, Yaml::Number(number) if number.is_f64())
+            && !digits.is_empty()
+            && digits.bytes().all(|b| b.is_ascii_digit())
+    }
+
+    /// Returns the innermost value because of which [`Node::to_json`] fails.
+    pub(super) fn first_without_json(&self, text: &str) -> Option<&Self> {
+        match &self.value {
+            Yaml::NotFinite | Yaml::Broken => Some(self),
+            Yaml::Number(_) => self.is_inexact(text).then_some(self),
+            Yaml::List(items) => items.iter().find_map(|item| item.first_without_json(text)),
+            Yaml::Map(entries) => entries.iter().find_map(|entry| entry.value.first_without_json(text)),
+            Yaml::Null | Yaml::Bool(_) | Yaml::Text(_) => None,
+        }
     }
 
     /// Returns the value's type with its article, as a message says it.

@@ -1,13 +1,14 @@
-//! The workspaces of a plan: names, endpoints and clouds.
+//! The workspaces of a plan: names, endpoints, clouds and how to sign in; what environments replace.
 
 use std::net::IpAddr;
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
-use super::reader::{Fields, Reader};
-use super::shape::{CLOUDS, WORKSPACE};
+use super::environments::Layers;
+use super::reader::{Fields, Reader, excerpt};
+use super::shape::{AUTH_METHODS, CLOUDS, WORKSPACE};
 use super::source::{Entry, Node};
-use super::{Cloud, Workspace, steps};
+use super::{Cloud, Workspace, steps, words};
 
 impl Cloud {
     /// Every cloud, in the order of the words of `cloud`.
@@ -32,8 +33,54 @@ impl Cloud {
     }
 }
 
-/// Reads `workspace` or `workspaces`. Gives nothing if neither can be used.
-pub(super) fn read(reader: &mut Reader<'_>, top: Fields<'_>, plan: Span) -> Vec<Workspace> {
+/// Reads `workspace` or `workspaces`, and what the chosen environment has in their place. Gives nothing if none can be
+/// used.
+pub(super) fn read<'n, 'a: 'n>(
+    reader: &mut Reader<'a>,
+    top: Fields<'n>,
+    layers: &Layers<'n>,
+    plan: Span,
+) -> Vec<Workspace> {
+    let mut workspaces = own(reader, top, plan);
+    let keys: Vec<String> = workspaces.iter().map(|workspace| workspace.key.clone()).collect();
+    for place in layers.places("workspaces") {
+        let Some(environment) = place.environment else { continue };
+        let what = format!("`workspaces` of the environment `{environment}`");
+        let Some(entries) = reader.map(&place.entry.value, &what) else { continue };
+        for entry in entries {
+            let key = entry.key.key_text(reader.text).unwrap_or_default();
+            let Some(position) = keys.iter().position(|known| known == key) else {
+                // Where the plan's own cannot be read, nobody knows what is missing.
+                if !keys.is_empty() {
+                    reader.report(undeclared(key, entry.key.span(), &keys));
+                }
+                continue;
+            };
+            // A whole workspace takes the place of a whole one: nothing of the other is left.
+            if let Some(workspace) = one(reader, entry, key)
+                && place.counts
+            {
+                workspaces[position] = workspace;
+            }
+        }
+    }
+    workspaces
+}
+
+fn undeclared(key: &str, span: Span, declared: &[String]) -> Diagnostic {
+    let names = || declared.iter().map(String::as_str);
+    let finding = Diagnostic::at(Code::UnknownWorkspace, span, format!("the plan has no workspace `{key}`"));
+    let finding = match words::nearest(key, names()) {
+        Some(near) => finding.label(format!("did you mean `{near}`?")),
+        None => finding,
+    };
+    finding.help(format!(
+        "an environment says where the plan's own workspaces are: {}; declare others at the top",
+        words::list(names(), "and")
+    ))
+}
+
+fn own(reader: &mut Reader<'_>, top: Fields<'_>, plan: Span) -> Vec<Workspace> {
     match (top.entry("workspace"), top.entry("workspaces")) {
         (Some(short), Some(long)) => {
             reader.report(
@@ -84,6 +131,19 @@ fn one(reader: &mut Reader<'_>, Entry { key, value }: &Entry, name: &str) -> Opt
         let word = reader.word(node, "`cloud`", &CLOUDS);
         word.map_or(Cloud::Public, |n| Cloud::ALL[n])
     });
+    let tenant = fields.get("tenant").and_then(|node| tenant(reader, node));
+    let auth = fields.get("auth").and_then(|node| reader.word(node, "`auth`", &AUTH_METHODS));
+    let auth = auth.map(|n| AUTH_METHODS[n]);
+    if let (Some(entry), Some(MANAGED_IDENTITY)) = (fields.entry("tenant"), auth) {
+        reader.report(
+            Diagnostic::at(
+                Code::NoEffect,
+                entry.key.span(),
+                "`tenant` changes nothing for a managed identity",
+            )
+            .help("remove it: the identity of a machine belongs to the tenant of its subscription"),
+        );
+    }
     match (fields.entry("name"), fields.entry("endpoint")) {
         (Some(short), Some(long)) => {
             reader.report(
@@ -99,7 +159,7 @@ fn one(reader: &mut Reader<'_>, Entry { key, value }: &Entry, name: &str) -> Opt
         }
         (Some(entry), None) => {
             let own = azure_name(reader, &entry.value, "`name`")?;
-            Some(named(name, own, cloud.unwrap_or_default()))
+            Some(Workspace { tenant, auth, ..named(name, own, cloud.unwrap_or_default()) })
         }
         (None, Some(entry)) => {
             let text = reader.text(&entry.value, "`endpoint`")?;
@@ -109,6 +169,8 @@ fn one(reader: &mut Reader<'_>, Entry { key, value }: &Entry, name: &str) -> Opt
                     name: own,
                     endpoint,
                     cloud: cloud.unwrap_or_default(),
+                    tenant,
+                    auth,
                 }),
                 Err((message, help)) => {
                     reader.report(Diagnostic::at(Code::BadEndpoint, entry.value.span(), message).help(help));
@@ -137,7 +199,32 @@ fn named(key: &str, name: &str, cloud: Cloud) -> Workspace {
         name: name.to_owned(),
         endpoint: format!("https://{name}{}", cloud.host_suffix()),
         cloud,
+        tenant: None,
+        auth: None,
     }
+}
+
+/// The one of [`AUTH_METHODS`] that knows no other tenant than its own.
+const MANAGED_IDENTITY: &str = "managed_identity";
+
+/// Returns a directory's GUID or domain: it becomes part of an address.
+fn tenant(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    const HELP: &str = "write the tenant's GUID, which `az account show --query tenantId` tells, or its domain: `contoso.onmicrosoft.com`";
+    let text = reader.words(node, "`tenant`", HELP)?;
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_guid = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
+    let is_domain = text.len() <= 253 && text.contains('.') && text.split('.').all(label);
+    if is_guid || is_domain {
+        return Some(text.to_owned());
+    }
+    let message = format!("`{}` is neither a tenant's GUID nor its domain", excerpt(text));
+    reader.report(Diagnostic::at(Code::BadTenant, node.span(), message).help(HELP));
+    None
 }
 
 /// Returns a workspace's name if Azure could have given it: it becomes part of an address.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::flow::edge::is_met;
-use crate::flow::{Flow, FlowOutcome, Outcome, StepError, StepState};
+use crate::flow::{Flow, FlowHeader, FlowOutcome, Outcome, StepError, StepState};
 use crate::plan::{Step, StepIndex, StepKind};
 use crate::report::text::{one_line, paragraphs};
 use crate::report::wording::{at_present, lateness, run_text, spoken, took, went_wrong};
@@ -54,11 +54,19 @@ fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     })
 }
 
+/// Returns the plan of a flow as people see it: with its environment, and marked if it was emulated.
+pub(super) fn plan_name(header: &FlowHeader) -> String {
+    let emulated = if header.emulated { "emulated" } else { "" };
+    let marks: Vec<String> =
+        [&*header.environment, emulated].into_iter().filter(|mark| !mark.is_empty()).map(one_line).collect();
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    format!("{}{marks}", one_line(&header.plan_name))
+}
+
 /// Returns the flow's outcome and time on one line, its counts on a second, and its deadline, if any, on a third.
 pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
     let header = flow.header();
-    let name = one_line(&header.plan_name);
-    let emulated = if header.emulated { " (emulated)" } else { "" };
+    let name = plan_name(header);
     let begun = flow.started_at().unwrap_or(header.created_at);
     let verdict = if flow.is_settled() {
         let outcome = match flow.outcome() {
@@ -80,7 +88,7 @@ pub(super) fn headline(flow: &Flow, now: Timestamp) -> String {
         format!("{verdict}, started {} ago", now.since(begun).short())
     };
     let lateness = lateness(flow, now).map(|line| line + "\n").unwrap_or_default();
-    format!("flow {} of {name}{emulated} {verdict}\n{}\n{lateness}", header.id, tally(flow))
+    format!("flow {} of {name} {verdict}\n{}\n{lateness}", header.id, tally(flow))
 }
 
 /// Returns what a person must know beyond the headline, section by section; empty if that is nothing.

@@ -78,7 +78,7 @@ pub fn flows(listed: &[Listed<'_>], now: Timestamp) -> String {
             Listed::Read(flow) => flow_row(flow, now),
             Listed::Unreadable { header, why } => [
                 header.id.to_string(),
-                one_line(&header.plan_name),
+                summary::plan_name(header),
                 clock(header.created_at),
                 "unreadable".to_owned(),
                 String::new(),
@@ -101,12 +101,11 @@ fn flow_row(flow: &Flow, now: Timestamp) -> [String; 6] {
             word => word,
         },
     };
-    let emulated = if header.emulated { " (emulated)" } else { "" };
     let took =
         flow.ended_at().map(|ended| ended.since(begun)).or(flow.is_settled().then(|| now.since(begun)));
     [
         header.id.to_string(),
-        format!("{}{emulated}", one_line(&header.plan_name)),
+        summary::plan_name(header),
         clock(begun),
         state.to_owned(),
         took.map(Delay::short).unwrap_or_default(),

@@ -212,7 +212,7 @@ impl Night {
 }
 
 fn flow(text: &str, seed: u64) -> Flow {
-    let given = Given { inputs: Vec::new(), env: BTreeMap::new(), now: now(), inputs_required: true };
+    let given = Given { now: now(), inputs_required: true, ..Given::default() };
     let plan = plan::load(text.as_bytes(), &given).unwrap().plan;
     let graph = PlanGraph::link(&plan).unwrap();
     let header = FlowHeader {

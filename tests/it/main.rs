@@ -18,6 +18,7 @@ mod fault_table;
 mod faulty_nights;
 mod flow;
 mod hooks;
+mod inputs;
 mod iterations;
 mod journal;
 mod journal_formats;

@@ -2,8 +2,8 @@
 //! by a second YAML reader and by the JSON Schema too.
 //!
 //! `UPDATE_EXPECT=1 cargo test --test it plans` writes the expected texts anew; read them before
-//! you commit them. Lines such as `# input: day=2024-05-01` at the top of a plan stand for
-//! `--input`, and `# validate` for inputs that need not be given.
+//! you commit them. Lines at the top of a plan stand for the command line: `# input: day=2024-05-01`, `# inputs: FILE`
+//! and `# env: prod`; `# validate` for inputs that need not be given. Files lie below the plan's folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use serde_json::Value;
 use synflow::graph::PlanGraph;
-use synflow::plan::{Given, Loaded, load, render, schema};
+use synflow::plan::{Given, GivenFile, Loaded, load, render, schema, wanted_files};
 use synflow::time::Timestamp;
 
 /// Bad plans whose mistake lies in the text or in the shape, so that the schema must refuse them too.
 const STRUCTURAL: &[&str] = &[
+    "auth-word",
     "backoff-word",
     "condition-list-empty",
     "condition-word",
@@ -34,6 +35,10 @@ const STRUCTURAL: &[&str] = &[
     "depends-on-map",
     "duration-bare-number",
     "duration-unit",
+    "env-key-unknown",
+    "env-max-parallel",
+    "env-workspace-short",
+    "environments-list",
     "hook-deadline-missing",
     "hook-empty",
     "hook-foreign",
@@ -45,6 +50,8 @@ const STRUCTURAL: &[&str] = &[
     "hook-text",
     "hook-without-url",
     "if-running-word",
+    "input-file-and-default",
+    "input-one-of-empty",
     "input-type-word",
     "key-foreign",
     "key-later",
@@ -68,6 +75,7 @@ const STRUCTURAL: &[&str] = &[
     "step-id",
     "steps-empty",
     "steps-list",
+    "tenant-name",
     "type-wrong",
     "version-missing",
     "version-text",
@@ -88,19 +96,33 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
     plans
 }
 
-/// What the shell would hand over: a fixed day, one variable, and the inputs that the plan asks for.
-fn given(text: &[u8]) -> Given {
+/// What the shell would hand over: a fixed day, one variable, and what the plan in this folder asks for.
+fn given(folder: &str, text: &[u8]) -> Given {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(folder);
+    let read = |name: &str| match fs::metadata(folder.join(name)) {
+        Ok(found) if found.is_file() => fs::read(folder.join(name)).map_err(|error| error.to_string()),
+        _ => Err(format!("there is no `{name}`")),
+    };
+    let files = wanted_files(text).into_iter().map(|name| (name.clone(), read(&name))).collect();
     let text = String::from_utf8_lossy(text);
     let comments = || text.lines().take_while(|line| line.starts_with('#'));
+    let comment = |key: &str| {
+        comments().find_map(|line| line.strip_prefix("# ")?.strip_prefix(key)?.strip_prefix(": "))
+    };
     let inputs = comments()
         .filter_map(|line| line.strip_prefix("# input: ")?.split_once('='))
         .map(|(name, text)| (name.to_owned(), text.to_owned()))
         .collect();
     Given {
+        environment: comment("env").unwrap_or_default().to_owned(),
         inputs,
+        inputs_file: comment("inputs")
+            .map(|name| GivenFile { name: name.to_owned(), bytes: read(name).unwrap_or_default() }),
+        files,
         env: BTreeMap::from([("REGION".to_owned(), "emea".to_owned())]),
         now: "2024-05-02T10:00:00Z".parse::<Timestamp>().unwrap(),
         inputs_required: !comments().any(|line| line == "# validate"),
+        ..Given::default()
     }
 }
 
@@ -117,7 +139,7 @@ fn bad_plans_are_answered_to_the_letter() {
     for path in plans {
         let text = fs::read(&path).unwrap();
         let file_name = path.file_name().unwrap().to_str().unwrap();
-        let linked = load(&text, &given(&text)).and_then(|loaded| PlanGraph::link(&loaded.plan));
+        let linked = load(&text, &given("bad", &text)).and_then(|loaded| PlanGraph::link(&loaded.plan));
         let shown = match linked {
             Ok(_) => panic!("{file_name} was accepted"),
             Err(findings) => {
@@ -128,6 +150,7 @@ fn bad_plans_are_answered_to_the_letter() {
                 render(&findings, file_name, &text, false)
             }
         };
+        assert!(!shown.contains("hunter2"), "{file_name} repeats what may be a secret: {shown}");
         let expected = path.with_extension("txt");
         if update {
             fs::write(&expected, &shown).unwrap();
@@ -142,7 +165,7 @@ fn bad_plans_are_answered_to_the_letter() {
 fn good_plans_are_accepted() {
     for path in corpus("good") {
         let text = fs::read(&path).unwrap();
-        let loaded = load(&text, &given(&text)).unwrap_or_else(|findings| {
+        let loaded = load(&text, &given("good", &text)).unwrap_or_else(|findings| {
             panic!("{}", render(&findings, &path.display().to_string(), &text, false))
         });
         assert!(PlanGraph::link(&loaded.plan).is_ok(), "{}", path.display());
@@ -183,7 +206,7 @@ fn the_schema_accepts_every_good_plan_and_refuses_wrong_shapes() {
 fn a_second_reader_of_yaml_sees_the_same() {
     for path in corpus("good") {
         let text = fs::read(&path).unwrap();
-        let Loaded { plan, .. } = load(&text, &given(&text)).unwrap();
+        let Loaded { plan, .. } = load(&text, &given("good", &text)).unwrap();
         let value = second_reading(&text);
         assert_eq!(value["name"], Value::String(plan.name.clone()), "{}", name(&path));
         let steps = value["steps"].as_object().unwrap();
@@ -286,7 +309,7 @@ proptest! {
 
 /// Loads and shows whatever comes out; the test is that it comes out.
 fn answered(text: &[u8]) {
-    let findings = match load(text, &given(text)) {
+    let findings = match load(text, &given("good", text)) {
         Ok(loaded) => loaded.notes,
         Err(findings) => {
             assert!(findings.iter().any(synflow::plan::Diagnostic::is_error));

@@ -42,12 +42,17 @@ pub(crate) fn plan(max_parallel: usize, steps: Vec<Step>) -> Plan {
         name: format!("w{number}"),
         endpoint: format!("https://w{number}.example.net"),
         cloud: Cloud::Public,
+        tenant: None,
+        auth: None,
     };
     Plan {
         name: "sketch".to_owned(),
         description: None,
         workspaces: (0..workspaces).map(workspace).collect(),
         inputs: Map::new(),
+        secret_inputs: std::collections::BTreeSet::new(),
+        environment: String::new(),
+        timezone: jiff::tz::TimeZone::UTC,
         env: std::collections::BTreeMap::new(),
         run_key: String::new(),
         max_parallel,

@@ -4,17 +4,26 @@ use std::process::Command;
 
 use crate::space::{Said, TestSpace, root};
 
-/// Prepares to run a plan of the corpus. Its first lines may say `# input: NAME=VALUE`, or `# validate` where the
-/// problem would be another one if inputs were required.
+/// Prepares to run a plan of the corpus. Its first lines may say `# input: NAME=VALUE`, `# inputs: FILE` and `# env: NAME`,
+/// or `# validate` where the problem would be another one if inputs were required.
 fn apply(space: &TestSpace, path: &str) -> Command {
     let text = std::fs::read(root().join(path)).unwrap();
     let text = String::from_utf8_lossy(&text).into_owned();
     let comments: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
-    let inputs =
-        comments.iter().filter_map(|line| line.strip_prefix("# input: ")).flat_map(|it| ["--input", it]);
+    let mut words = Vec::new();
+    for line in &comments {
+        if let Some(input) = line.strip_prefix("# input: ") {
+            words.extend(["--input".to_owned(), input.to_owned()]);
+        } else if let Some(name) = line.strip_prefix("# inputs: ") {
+            words.extend(["--inputs".to_owned(), format!("tests/plans/bad/{name}")]);
+        } else if let Some(name) = line.strip_prefix("# env: ") {
+            words.extend(["--env".to_owned(), name.to_owned()]);
+        }
+    }
     let verb: &[&str] =
         if comments.contains(&"# validate") { &["validate"] } else { &["apply", "--emulate"] };
-    let mut command = space.command(verb.iter().copied().chain([path]).chain(inputs));
+    let mut command =
+        space.command(verb.iter().copied().chain([path]).chain(words.iter().map(String::as_str)));
     command.env("REGION", "emea");
     command
 }

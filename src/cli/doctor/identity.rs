@@ -1,21 +1,21 @@
 //! Can we sign in: which way won, whom it is, and what the token is good for.
 
-use crate::cli::connect::Connections;
+use crate::cli::connect::{Connections, Login};
 use crate::cli::doctor::host::{self, Need, Role};
 use crate::cli::failure::{Exit, Failure};
 use crate::report::checkup::{Check, Group, Mark};
 use crate::synapse::{AuthMethod, Cloud, Identity, SignInFailure};
 
-/// Signs in to a cloud. Returns what was seen and who we are, if anybody.
+/// Signs in. Returns what was seen and who we are, if anybody.
 ///
 /// Fails with exit 10 if `AZURE_AUTHORITY_HOST` names no endpoint.
 pub(super) async fn check(
     connections: &mut Connections<'_>,
-    cloud: Cloud,
+    login: &Login,
 ) -> Result<(Group, Option<Identity>), Failure> {
-    let authority = connections.authority(cloud)?;
+    let authority = connections.authority(login.cloud)?;
     let reached = host::reach(connections, &authority).await;
-    let answer = connections.tokens(cloud)?.who(cloud.audience()).await;
+    let answer = connections.tokens(login)?.who(login.cloud.audience()).await;
     let need = match &answer {
         Ok(_) => Need::WentWithout,
         Err(failure) if failure.is_final() => Need::NotAsked,
@@ -25,9 +25,9 @@ pub(super) async fn check(
     let identity = match answer {
         Ok(identity) => {
             checks.push(winner(&identity));
-            checks.extend(passed_over(connections, cloud, identity.method).await?);
+            checks.extend(passed_over(connections, login, identity.method).await?);
             checks.push(principal(&identity));
-            checks.push(token(&identity, cloud));
+            checks.push(token(&identity, login.cloud));
             Some(identity)
         }
         Err(failure) => {
@@ -35,12 +35,15 @@ pub(super) async fn check(
             checks.push(if is_told {
                 Check::new("credential", Mark::Skipped, "needs a connection")
             } else {
-                refused(&failure, connections.auth())
+                refused(&failure, login.method)
             });
             None
         }
     };
-    let title = format!("sign-in, {}", name(cloud));
+    let tenant = login.tenant.iter().map(|tenant| format!(", tenant {tenant}"));
+    let method = login.method.iter().map(|method| format!(", `{method}` only"));
+    let title: String =
+        [format!("sign-in, {}", name(login.cloud))].into_iter().chain(tenant).chain(method).collect();
     Ok((Group { title, checks }, identity))
 }
 
@@ -68,17 +71,17 @@ fn winner(identity: &Identity) -> Check {
 /// Finds ways that come first, were set up, and did not work: their owner may not know that another won.
 async fn passed_over(
     connections: &Connections<'_>,
-    cloud: Cloud,
+    login: &Login,
     won: AuthMethod,
 ) -> Result<Vec<Check>, Failure> {
     let mut checks = Vec::new();
     for method in AuthMethod::ALL.into_iter().take_while(|method| *method < won) {
-        let tokens = connections.tokens_by(cloud, Some(method))?;
+        let tokens = connections.new_tokens(&Login { method: Some(method), ..login.clone() })?;
         // A managed identity that was not asked for by name is looked for with patience; nobody set it up.
         if method == AuthMethod::ManagedIdentity {
             continue;
         }
-        let Err(failure) = tokens.check(cloud.audience()).await else { continue };
+        let Err(failure) = tokens.check(login.cloud.audience()).await else { continue };
         if matches!(failure, SignInFailure::Refused(_)) {
             let check =
                 Check::new("credential", Mark::Note, format!("`{method}` comes first and was refused"))

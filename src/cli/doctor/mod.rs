@@ -8,7 +8,7 @@ mod permission;
 mod workspace;
 
 use crate::cli::args::{Doctor, Output};
-use crate::cli::connect::{self, Connections};
+use crate::cli::connect::{Connections, Login};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
@@ -22,7 +22,7 @@ use crate::synapse::Cloud;
 pub(super) fn run(args: &Doctor, settings: &Settings) -> Result<u8, Failure> {
     let loaded = match &args.plan {
         None => None,
-        Some(path) => Some(load::plan(path, &args.inputs.inputs, false, settings, &mut anstream::stderr())?),
+        Some(path) => Some(load::plan(path, &args.chosen, false, settings, &mut anstream::stderr())?),
     };
     block_on(check(args, settings, loaded.as_ref()))
 }
@@ -31,15 +31,15 @@ async fn check(args: &Doctor, settings: &Settings, loaded: Option<&LoadedPlan>) 
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
     let mut seen = Seen { groups: Vec::new(), is_text: args.output == Output::Text };
     let mut signed_in = Vec::new();
-    for cloud in clouds(loaded) {
-        let (group, identity) = identity::check(&mut connections, cloud).await?;
+    for login in logins(loaded, &connections) {
+        let (group, identity) = identity::check(&mut connections, &login).await?;
         seen.add(group)?;
-        signed_in.push((cloud, identity));
+        signed_in.push((login, identity));
     }
     if let (Some(loaded), Some(path)) = (loaded, &args.plan) {
         for (position, workspace) in loaded.plan.workspaces.iter().enumerate() {
-            let own = connect::cloud(workspace.cloud);
-            let identity = signed_in.iter().find(|(cloud, _)| *cloud == own);
+            let own = connections.login(workspace);
+            let identity = signed_in.iter().find(|(login, _)| *login == own);
             let identity = identity.and_then(|(_, identity)| identity.as_ref());
             let visit = workspace::Visit {
                 workspace,
@@ -80,21 +80,22 @@ impl Seen {
     }
 }
 
-/// Returns every cloud of the plan once, in its order; without a plan the public one.
-fn clouds(loaded: Option<&LoadedPlan>) -> Vec<Cloud> {
-    let Some(loaded) = loaded else { return vec![Cloud::Public] };
-    let mut clouds = Vec::new();
+/// Returns every login of the plan once, in its order; without a plan that to the public cloud.
+fn logins(loaded: Option<&LoadedPlan>, connections: &Connections<'_>) -> Vec<Login> {
+    let Some(loaded) = loaded else { return vec![connections.login_of(Cloud::Public)] };
+    let mut logins = Vec::new();
     for workspace in &loaded.plan.workspaces {
-        let cloud = connect::cloud(workspace.cloud);
-        if !clouds.contains(&cloud) {
-            clouds.push(cloud);
+        let login = connections.login(workspace);
+        if !logins.contains(&login) {
+            logins.push(login);
         }
     }
-    clouds
+    logins
 }
 
 fn ending(groups: &[Group], exit_code: u8, args: &Doctor) -> String {
-    let plan = args.plan.as_ref().map(|path| path.display().to_string());
+    let environment = args.chosen.env.as_ref().map(|name| format!(" --env {name}")).unwrap_or_default();
+    let plan = args.plan.as_ref().map(|path| format!("{}{environment}", path.display()));
     let (all, failed) = checkup::count(groups);
     match (exit_code, plan) {
         (0, Some(plan)) if checkup::is_complete(groups) => {

@@ -40,6 +40,7 @@ fn loaded(when: &str, required: bool) -> Result<Loaded, Vec<Diagnostic>> {
         inputs: if required { vec![("open".to_owned(), "3".to_owned())] } else { Vec::new() },
         now: Timestamp::from_epoch_ms(1_714_644_000_000),
         inputs_required: required,
+        ..Given::default()
     };
     load(text.as_bytes(), &given)
 }

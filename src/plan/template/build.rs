@@ -114,9 +114,8 @@ impl Build<'_, '_, '_> {
 
     /// Keeps integers exact: one that no JSON number here can hold is an error, not a rounding.
     fn number(&mut self, node: &Node, number: &Number) -> Value {
-        let spelling = node.spelling(self.reader.text);
-        let digits = spelling.trim_start_matches(['-', '+']);
-        if number.is_f64() && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
+        if node.is_inexact(self.reader.text) {
+            let spelling = node.spelling(self.reader.text);
             let message = format!("`{}` is too large for an exact number", excerpt(spelling));
             let help = "quote it to send it as a text, which the pipeline can convert";
             self.reader.report(Diagnostic::at(Code::NoJson, node.span(), message).help(help));

@@ -20,16 +20,13 @@ use serde_json::{Map, Value};
 
 use super::diagnostic::Span;
 use super::sketch::iteration_id;
-use super::{Each, Outputs, Place, StepId};
+use super::{Each, Outputs, Place, Plan, StepId};
 use expression::Expression;
 
 pub(super) use build::{build, render_now};
 pub(super) use names::{Known, Meaning, NamesHere, Refusal, resolve};
 pub(super) use output::build_output;
 pub(super) use place::inside;
-
-/// The name of the environment that was chosen: plans have none yet.
-const ENVIRONMENT: &str = "";
 
 /// A JSON value of any shape in which texts may hold Handlebars templates, compiled and checked.
 #[derive(Clone, Debug)]
@@ -81,6 +78,8 @@ pub struct Scope {
     pub env: BTreeMap<String, String>,
     /// The plan's name.
     pub plan_name: String,
+    /// The environment that was chosen; empty for none.
+    pub environment: String,
     /// The flow's id and start, once there is a flow.
     pub flow: Option<(String, String)>,
     /// What a webhook may know of the flow besides.
@@ -184,6 +183,17 @@ impl Body {
 }
 
 impl Scope {
+    /// Returns what a plan's templates may use before there is a flow.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            inputs: plan.inputs.clone(),
+            env: plan.env.clone(),
+            plan_name: plan.name.clone(),
+            environment: plan.environment.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Returns all names as one value, for the engine.
     fn data(&self) -> Value {
         let steps: Map<String, Value> = self
@@ -204,7 +214,7 @@ impl Scope {
         data.insert("inputs".to_owned(), Value::Object(self.inputs.clone()));
         data.insert("env".to_owned(), self.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         data.insert("plan".to_owned(), serde_json::json!({ "name": self.plan_name }));
-        data.insert("environment".to_owned(), ENVIRONMENT.into());
+        data.insert("environment".to_owned(), self.environment.as_str().into());
         data.insert("steps".to_owned(), Value::Object(steps));
         if let Some(each) = &self.each {
             data.insert("each".to_owned(), each_value(each));
@@ -228,7 +238,7 @@ impl Scope {
             ["plan", "name"] => Some(self.plan_name.as_str().into()),
             ["each", "key"] => self.each.as_ref().map(|each| each.key.as_str().into()),
             ["each", "value", rest @ ..] => member(&self.each.as_ref()?.value, rest).cloned(),
-            ["environment"] => Some(ENVIRONMENT.into()),
+            ["environment"] => Some(self.environment.as_str().into()),
             ["flow", "id"] => self.flow.as_ref().map(|(id, _)| id.as_str().into()),
             ["flow", "started_at"] => self.flow.as_ref().map(|(_, started_at)| started_at.as_str().into()),
             ["steps", id, "outputs", path @ ..] => {

@@ -53,10 +53,16 @@ impl<'k> Known<'k> {
     /// Returns what is known before any input is read.
     pub(in crate::plan) fn new(
         plan_name: &str,
+        environment: &str,
         env: &'k BTreeMap<String, String>,
         env_required: bool,
     ) -> Self {
-        let scope = Scope { plan_name: plan_name.to_owned(), env: env.clone(), ..Scope::default() };
+        let scope = Scope {
+            plan_name: plan_name.to_owned(),
+            environment: environment.to_owned(),
+            env: env.clone(),
+            ..Scope::default()
+        };
         Self {
             scope,
             context: handlebars::Context::null(),

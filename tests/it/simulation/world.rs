@@ -293,7 +293,7 @@ impl World {
         let plan_text = edited(&self.sketch.plan);
         let (inputs, env) = (serde_json::Map::new(), BTreeMap::new());
         let (plan, _) =
-            resume::read_plan(&plan_text, &inputs, &env, &synflow::graph::Selection::default(), DAWN)
+            resume::read_plan(&plan_text, &inputs, &env, "", &synflow::graph::Selection::default(), DAWN)
                 .unwrap();
         self.judge.plan_changed(plan.clone());
         self.sketch.plan = plan;

@@ -50,6 +50,8 @@ pub enum Verb {
     Doctor(Doctor),
     /// Serves a local Synapse workspace over HTTP or HTTPS
     Emulate(Emulate),
+    /// Explains the codes of messages about plans, such as E0201, each with a wrong and a right plan
+    Explain(Explain),
     /// Prints the JSON Schema of plans
     Schema,
     /// Prints a completion script for a shell
@@ -126,6 +128,9 @@ pub struct Validate {
     /// What it leaves open.
     #[command(flatten)]
     pub chosen: Chosen,
+    /// The form of what was found
+    #[arg(long, value_enum, default_value_t = FindingsForm::Text, value_name = "FORM")]
+    pub output: FindingsForm,
 }
 
 /// Runs a plan.
@@ -313,6 +318,17 @@ pub struct Emulate {
     pub record: Option<PathBuf>,
 }
 
+/// Explains codes.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The codes: `E0201`, `e0201` or `error[E0201]` [default: lists them all]
+    #[arg(value_name = "CODE")]
+    pub codes: Vec<String>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+}
+
 /// Prints a completion script.
 #[derive(Debug, Args)]
 pub struct Completions {
@@ -341,6 +357,21 @@ pub enum Output {
     Json,
     /// YAML
     Yaml,
+}
+
+/// The form of what was found in plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FindingsForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
+    /// Annotations for GitHub Actions
+    Github,
 }
 
 fn auth_method() -> impl TypedValueParser<Value = AuthMethod> {

@@ -59,13 +59,17 @@ pub(super) fn plan(
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
-    let given = Given {
+    plan_given(path, given_for(chosen, inputs_required, settings)?, settings, out)
+}
+
+/// Gathers what a new flow, or a check, is given.
+fn given_for(chosen: &Chosen, inputs_required: bool, settings: &Settings) -> Result<Given, Failure> {
+    Ok(Given {
         environment: chosen.env.clone().unwrap_or_default(),
         now: now(),
         inputs_required,
         ..given(&chosen.inputs, settings)?
-    };
-    plan_given(path, given, settings, out)
+    })
 }
 
 /// Loads an edited plan of a flow, as [`plan`] does: in the flow's environment, with words such as `yesterday` as they
@@ -130,6 +134,14 @@ fn read_beside(plan: &Path, file: &str) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Reads the files that a plan wants.
+fn read_wanted(path: &Path, bytes: &[u8], given: &mut Given) {
+    for file in plan::wanted_files(bytes) {
+        let read = read_beside(path, &file);
+        given.files.insert(file, read);
+    }
+}
+
 fn plan_given(
     path: &Path,
     mut given: Given,
@@ -137,14 +149,8 @@ fn plan_given(
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{name}`: {error}"))
-            .hint("check the path; the plan is the first argument")
-    })?;
-    for file in plan::wanted_files(&bytes) {
-        let read = read_beside(path, &file);
-        given.files.insert(file, read);
-    }
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    read_wanted(path, &bytes, &mut given);
     let mut show = |diagnostics: &[Diagnostic]| {
         let text = plan::render(diagnostics, &name, &bytes, settings.colour);
         // A closed stderr must not stop a plan.
@@ -165,6 +171,47 @@ fn plan_given(
             Err(invalid())
         }
     }
+}
+
+/// What the check of a file gave, before anybody is told.
+pub(super) struct CheckedFile {
+    /// The file's name, as it was given.
+    pub(super) name: String,
+    /// The file as it was read.
+    pub(super) bytes: Vec<u8>,
+    /// How many steps the plan has, if it can run.
+    pub(super) steps: Option<usize>,
+    /// What was found, in the order of the text.
+    pub(super) findings: Vec<Diagnostic>,
+    /// Why the file could not be read, if so.
+    pub(super) unreadable: Option<std::io::Error>,
+}
+
+/// Checks a file for a verb that only tells what was found. An input need not be given.
+///
+/// Fails with exit 2 if the file of `--inputs` cannot be read.
+pub(super) fn check(path: &Path, chosen: &Chosen, settings: &Settings) -> Result<CheckedFile, Failure> {
+    let mut given = given_for(chosen, false, settings)?;
+    let name = path.display().to_string();
+    let nothing =
+        CheckedFile { name, bytes: Vec::new(), steps: None, findings: Vec::new(), unreadable: None };
+    Ok(match fs::read(path) {
+        Err(error) => CheckedFile { unreadable: Some(error), ..nothing },
+        Ok(bytes) => {
+            read_wanted(path, &bytes, &mut given);
+            let (steps, findings) = match linked(&bytes, &given) {
+                Ok((plan, _, notes)) => (Some(plan.runs().count()), notes),
+                Err(problems) => (None, problems),
+            };
+            CheckedFile { bytes, steps, findings, ..nothing }
+        }
+    })
+}
+
+/// Says that a plan's file cannot be read.
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{}`: {error}", path.display()))
+        .hint("check the path; the plan is the first argument")
 }
 
 /// Brings a flow back from the journal by applying its events to the plan it was made from. By its id, for the header

@@ -14,6 +14,7 @@ mod earlier;
 mod edited;
 mod emulate;
 mod expected;
+mod explain;
 pub mod failure;
 mod flows;
 mod load;
@@ -66,6 +67,7 @@ fn run(words: impl Iterator<Item = OsString>) -> u8 {
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
     let done = Exit::Done.code();
     match cli.verb {
+        Verb::Explain(args) => explain::run(&args).map(|()| done),
         Verb::Schema => schema::run().map(|()| done),
         Verb::Completions(args) => completions::run(&args).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),

@@ -188,7 +188,7 @@ impl PlanGraph {
             let reader = StepIndex(reader);
             let paired = |id: &StepId| index.get(step.pairs.get(id).unwrap_or(id));
             let reads = step.parameters.iter().flat_map(|(_, template)| {
-                template.steps().iter().map(|id| (paired(id), template.place())).collect::<Vec<_>>()
+                template.steps().iter().map(|id| (paired(id), template.place_of(id))).collect::<Vec<_>>()
             });
             let asks = step.when.iter();
             let asks = asks.flat_map(|when| {
@@ -312,11 +312,20 @@ fn cycle_diagnostic(plan: &Plan, cycle: &CyclePath) -> Diagnostic {
     } else {
         [names.as_slice(), &names[..1]].concat().join(" -> ")
     };
-    let edge = plan.steps[first.0].depends_on.iter().find(|edge| edge.upstream == next);
-    let place = edge.map_or(plan.steps[first.0].place, |edge| edge.place);
-    Diagnostic::at(Code::Cycle, place, format!("steps wait for each other: {path}"))
-        .label(format!("`{}` waits for `{}`", name(first), name(next)))
-        .help("remove one of these `depends_on` entries, so that one of the steps can start first")
+    let place = |from: StepIndex, to: StepIndex| {
+        let edge = plan.steps[from.0].depends_on.iter().find(|edge| edge.upstream == to);
+        edge.map_or(plan.steps[from.0].place, |edge| edge.place)
+    };
+    let waits = |from: StepIndex, to: StepIndex| format!("`{}` waits for `{}`", name(from), name(to));
+    let finding =
+        Diagnostic::at(Code::Cycle, place(first, next), format!("steps wait for each other: {path}"))
+            .label(waits(first, next))
+            .help("remove one of these `depends_on` entries, so that one of the steps can start first");
+    if names.len() > CYCLE_SHOWN_MAX {
+        return finding;
+    }
+    let rest = cycle.0.iter().skip(1).zip(cycle.0.iter().skip(2).chain([&first]));
+    rest.fold(finding, |finding, (from, to)| finding.also(place(*from, *to), waits(*from, *to)))
 }
 
 /// Writes a number with a comma between thousands.

@@ -12,7 +12,7 @@ use super::reader::{Fields, Reader};
 use super::shape::{MAX_FAILURES_MAX, MAX_PARALLEL_MAX, PLAN};
 use super::sketch::{Index, Sketch, barrier, too_many};
 use super::source::{Entry, Node, Source, Yaml};
-use super::steps::{Around, STEPS_MAX};
+use super::steps::Around;
 use super::template::{Known, StepFacts};
 use super::{
     Given, Loaded, Outputs, Plan, Step, dates, deadline, hooks, indent, inputs, outputs, pools, run_key,
@@ -41,6 +41,11 @@ pub(super) fn check(source: Source<'_>, given: &Given) -> Result<Loaded, Vec<Dia
 }
 
 fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
+    if !matches!(root.value, Yaml::Map(_)) {
+        let help =
+            "begin with the lines `version: 1`, `name: nightly-sales` and `steps:`, none of them with `- `";
+        return reader.wrong_type(root, "the plan", "a map", help);
+    }
     let top = reader.fields(root, "the plan", &PLAN, root.span())?;
     version(reader, top);
     let name = name(reader, top);
@@ -65,7 +70,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     let defaults = steps::read_defaults(reader, top.entry("defaults"), &workspaces, &pools, strict);
 
     known.refresh();
-    let entries = step_entries(reader, top);
+    let entries = steps::entries(reader, top);
     let sketches: Vec<Sketch<'_>> =
         entries.iter().map(|entry| steps::sketch(reader, entry, &mut known, &mut env)).collect();
     if too_many(reader, &sketches) {
@@ -168,42 +173,6 @@ fn name<'n, 'a: 'n>(reader: &mut Reader<'a>, top: Fields<'n>) -> Option<&'n str>
         Diagnostic::at(Code::BadName, node.span(), reason).help("write a short plain text: `nightly-sales`"),
     );
     None
-}
-
-/// Returns the entries of `steps` after checking their ids and number.
-fn step_entries<'n>(reader: &mut Reader<'_>, top: Fields<'n>) -> &'n [Entry] {
-    let Some(Entry { key, value }) = top.entry("steps") else { return &[] };
-    if let Yaml::List(_) = value.value {
-        let help = "write a map: each step's id, a colon, and its keys below";
-        reader.wrong_type::<()>(value, "`steps`", "a map", help);
-        return &[];
-    }
-    let empty = || {
-        Diagnostic::at(Code::EmptyCollection, key.span(), "the plan has no steps")
-            .help("add one below `steps:`, for example `load: { pipeline: pl_load }`")
-    };
-    if matches!(value.value, Yaml::Null) {
-        reader.report(empty());
-        return &[];
-    }
-    let Some(entries) = reader.map(value, "`steps`") else { return &[] };
-    if entries.is_empty() {
-        reader.report(empty());
-    }
-    if entries.len() > STEPS_MAX {
-        let message = format!("the plan has {} steps; {STEPS_MAX} are allowed", entries.len());
-        reader.report(
-            Diagnostic::at(Code::TooManySteps, entries[STEPS_MAX].key.span(), message)
-                .label("this is one too many")
-                .help("split the plan in two"),
-        );
-        return &[];
-    }
-    for Entry { key, .. } in entries {
-        let id = key.key_text(reader.text).unwrap_or_default();
-        steps::check_id(reader, key, id, "a step's id");
-    }
-    entries
 }
 
 #[cfg(test)]

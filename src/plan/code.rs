@@ -3,6 +3,8 @@
 //! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs,
 //! N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
 
+use super::explanation::Explanation;
+
 macro_rules! codes {
     ($($name:ident $id:literal $meaning:literal)*) => {
         /// What kind of problem a diagnostic reports.
@@ -23,6 +25,14 @@ macro_rules! codes {
             /// Returns what the code means, as a fragment of one line.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)* }
+            }
+
+            /// Returns what `synflow explain` says of the code. A code without its file does not compile.
+            pub fn explanation(self) -> Explanation {
+                let text = match self {
+                    $(Self::$name => include_str!(concat!("explain/", $id, ".md")),)*
+                };
+                Explanation::read(text)
             }
         }
     };
@@ -141,6 +151,12 @@ codes! {
 }
 
 impl Code {
+    /// Returns the code with this id in any case: `E0201`, `e0201`, or `error[E0201]` as a message has it.
+    pub fn from_id(text: &str) -> Option<Self> {
+        let inner = text.split_once('[').map_or(text, |(_, rest)| rest.trim_end_matches([']', ':']));
+        Self::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(inner.trim()))
+    }
+
     /// Returns how grave a problem with this code is: its first letter says so.
     pub const fn severity(self) -> Severity {
         match self.id().as_bytes()[0] {
@@ -160,6 +176,17 @@ pub enum Severity {
     Warning,
     /// Something worth knowing.
     Note,
+}
+
+impl Severity {
+    /// Returns the word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,13 @@
 //!
 //! Plain data; [`super::render`] turns it into text. Main type: [`Diagnostic`].
 
+use std::collections::BTreeMap;
+
 use super::Place;
 use super::code::{Code, Severity};
+
+/// How many uses of an anchor are shown with a finding in it.
+const ALIASES_SHOWN_MAX: usize = 3;
 
 /// A piece of one line of the plan's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,11 +17,20 @@ pub struct Span {
     pub place: Place,
     /// How many characters it has; 0 stands for the word that begins there.
     pub chars: usize,
+    /// Where the alias stands through which what is written here has come to another place.
+    pub alias: Option<Place>,
+}
+
+impl Span {
+    /// Returns a piece of this many characters.
+    pub const fn new(place: Place, chars: usize) -> Self {
+        Self { place, chars, alias: None }
+    }
 }
 
 impl From<Place> for Span {
     fn from(place: Place) -> Self {
-        Self { place, chars: 0 }
+        Self::new(place, 0)
     }
 }
 
@@ -95,9 +109,69 @@ impl Diagnostic {
     }
 }
 
+/// The position of a finding that was kept, and the aliases it came through; none if it is wrong where it is written.
+type Alike = (usize, Vec<Span>);
+
 /// Puts findings in the order of the text; those about the whole file come first. What an alias
-/// repeats is said once.
+/// repeats is said once: where it is written, and if it is wrong only where the alias stands, with that place too.
 pub(super) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by_key(Diagnostic::place);
-    diagnostics.dedup();
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+    let mut seen: BTreeMap<(Option<Place>, Code, String), Vec<Alike>> = BTreeMap::new();
+    for mut finding in std::mem::take(diagnostics) {
+        let alias = finding.span.as_mut().and_then(|span| span.alias.take());
+        finding.also.iter_mut().for_each(|(span, _)| span.alias = None);
+        let alike = seen.entry((finding.place(), finding.code, finding.message.clone())).or_default();
+        let twin = alike.iter_mut().find(|(n, _)| kept[*n] == finding);
+        match (twin, alias) {
+            // It is wrong where it is written: that its aliases are wrong too follows.
+            (Some((_, aliases)), None) => aliases.clear(),
+            (Some((_, aliases)), Some(alias)) if !aliases.is_empty() => aliases.push(alias.into()),
+            (Some(_), Some(_)) => {}
+            (None, alias) => {
+                alike.push((kept.len(), alias.map(Span::from).into_iter().collect()));
+                kept.push(finding);
+            }
+        }
+    }
+    for (n, aliases) in seen.into_values().flatten() {
+        let shown = aliases.into_iter().take(ALIASES_SHOWN_MAX);
+        kept[n].also.extend(shown.map(|alias| (alias, "used here".to_owned())));
+    }
+    *diagnostics = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Diagnostic, Span, sort};
+    use crate::plan::{Code, Place};
+
+    /// A finding on line 3, seen through an alias on a line, or where it is written.
+    fn seen(alias: Option<usize>, message: &str) -> Diagnostic {
+        let at = |line| Place { line, column: 1 };
+        let span = Span { alias: alias.map(at), ..Span::new(at(3), 2) };
+        Diagnostic::at(Code::BadDuration, span, message)
+    }
+
+    #[test]
+    fn says_once_what_an_alias_repeats() {
+        let check = |given: &[Diagnostic], want: &[(&str, &[usize])]| {
+            let mut findings = given.to_vec();
+            sort(&mut findings);
+            let lines = |finding: &Diagnostic| {
+                finding.also.iter().map(|(span, _)| span.place.line).collect::<Vec<_>>()
+            };
+            let got: Vec<(String, Vec<usize>)> =
+                findings.iter().map(|finding| (finding.message.clone(), lines(finding))).collect();
+            let want: Vec<(String, Vec<usize>)> =
+                want.iter().map(|(message, lines)| ((*message).to_owned(), lines.to_vec())).collect();
+            assert_eq!(got, want);
+        };
+        check(&[seen(None, "a"), seen(Some(5), "a")], &[("a", &[])]);
+        check(&[seen(Some(5), "a"), seen(None, "a"), seen(Some(6), "a")], &[("a", &[])]);
+        check(&[seen(Some(5), "a"), seen(Some(6), "a")], &[("a", &[5, 6])]);
+        check(&[seen(Some(5), "a"), seen(Some(5), "b"), seen(Some(6), "a")], &[("a", &[5, 6]), ("b", &[5])]);
+        let many: Vec<Diagnostic> = (4..20).map(|line| seen(Some(line), "a")).collect();
+        check(&many, &[("a", &[4, 5, 6])]);
+    }
 }

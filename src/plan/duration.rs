@@ -18,6 +18,9 @@ pub fn read(text: &str) -> Result<Delay, String> {
     if rest.starts_with(['-', '\u{2212}']) {
         return Err("it cannot be negative".to_owned());
     }
+    if text.contains(char::is_whitespace) {
+        return Err("it holds a blank".to_owned());
+    }
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
@@ -80,7 +83,7 @@ mod tests {
         check("s", Err("a number should stand before `s`"));
         check("-5m", Err("it cannot be negative"));
         check("1.5h", Err("fractions are not allowed"));
-        check("2h 30m", Err("a number should stand before ` 30m`"));
+        check("2h 30m", Err("it holds a blank"));
         check("30m2h", Err("`h` stands twice or after a smaller unit"));
         check("1h1h", Err("`h` stands twice or after a smaller unit"));
         check("1d", Err("days have no fixed length; write hours"));

@@ -124,7 +124,7 @@ fn one<'n, 'a: 'n>(
             }
             let message = "an entry of `depends_on` must name exactly one step";
             let span = entries.get(1).map_or(item.span(), |entry| entry.key.span());
-            let help = "write one entry for each step";
+            let help = format!("write one entry for each step: `{}`", as_list(entries, reader.text));
             reader.report(Diagnostic::at(Code::WrongType, span, message).help(help));
             None
         }

@@ -17,7 +17,7 @@ pub(super) fn tab(text: &str, line: usize) -> Option<Diagnostic> {
     let words = line_of(text, line)?;
     let indent = &words[..words.len() - words.trim_start().len()];
     let column = indent.chars().position(|c| c == '\t')? + 1;
-    let span = Span { place: Place { line, column }, chars: 1 };
+    let span = Span::new(Place { line, column }, 1);
     Some(
         Diagnostic::at(Code::Tab, span, "a tab stands in the indentation")
             .help("YAML is indented with spaces: replace each tab, for example by two spaces"),
@@ -34,7 +34,6 @@ pub(super) fn bracketed_name(text: &str, line: usize) -> Option<Diagnostic> {
         match (quote, c) {
             (None, '"' | '\'') => quote = Some(c),
             (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
             (None, '[') => {
                 let before = &words[..at];
                 let start = before.trim_end_matches(is_name).len();
@@ -42,7 +41,7 @@ pub(super) fn bracketed_name(text: &str, line: usize) -> Option<Diagnostic> {
                 if let (true, true, Some(end)) = (depth > 0, start < at, end) {
                     let name = &words[start..end];
                     let place = Place { line, column: words[..start].chars().count() + 1 };
-                    let span = Span { place, chars: name.chars().count() };
+                    let span = Span::new(place, name.chars().count());
                     let message = "a bracket inside `[ ]` or `{ }` begins a list";
                     return Some(
                         Diagnostic::at(Code::Syntax, span, message)
@@ -96,7 +95,7 @@ pub(super) fn invisible_at(place: Place, c: char, name: &str, in_indentation: bo
     let stands = if in_indentation { "in the indentation" } else { "here" };
     let message = format!("an invisible character stands {stands}: {name} (U+{:04X})", u32::from(c));
     let help = if c.is_whitespace() { "replace it by a plain space" } else { "remove it" };
-    Diagnostic::at(Code::Invisible, Span { place, chars: 1 }, message).help(help)
+    Diagnostic::at(Code::Invisible, Span::new(place, 1), message).help(help)
 }
 
 /// Returns what to do about a text that should have been a map but lacks the space after its colon.
@@ -114,7 +113,7 @@ pub(super) fn missing_space(text: &str, line: usize) -> Option<Diagnostic> {
     let (key, _) = glued(words)?;
     let help = spaced(words)?;
     let column = words.chars().take_while(|c| *c == ' ' || *c == '-').count() + key.chars().count() + 1;
-    let span = Span { place: Place { line, column }, chars: 1 };
+    let span = Span::new(Place { line, column }, 1);
     Some(Diagnostic::at(Code::Syntax, span, "a space is missing after this colon").help(help))
 }
 
@@ -140,7 +139,7 @@ pub(super) fn too_far_in(text: &str, line: usize) -> Option<Diagnostic> {
     if indent(words) <= indent(above) || !is_whole {
         return None;
     }
-    let span = Span { place: Place { line, column: indent(words) + 1 }, chars: key.chars().count() };
+    let span = Span::new(Place { line, column: indent(words) + 1 }, key.chars().count());
     let message =
         format!("this line is indented further than `{before}` above it, which has a value already");
     Some(

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
-use super::shape::{KEYS_MAX, Shape};
+use super::shape::{DEFAULTS, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE};
 use super::source::{Entry, Node, Yaml};
 use super::{duration, lines, words};
 use crate::time::Delay;
@@ -135,8 +135,16 @@ impl<'a> Reader<'a> {
     pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.value {
             Yaml::List(items) => Some(items),
-            _ => {
-                self.wrong_type(node, what, "a list", "write it as `[a, b]`, or one `- ` line for each item")
+            other => {
+                let alone = match other {
+                    Yaml::Text(_) | Yaml::Number(_) => one_line(node.spelling(self.text)),
+                    _ => None,
+                };
+                let help = alone.map_or_else(
+                    || "write it as `[a, b]`, or one `- ` line for each item".to_owned(),
+                    |one| format!("write it as a list: `[{one}]`"),
+                );
+                self.wrong_type(node, what, "a list", &help)
             }
         }
     }
@@ -153,12 +161,20 @@ impl<'a> Reader<'a> {
                 let help = format!("quote it: \"{}\"", node.spelling(self.text));
                 self.wrong_type(node, what, "a text", &help)
             }
-            _ => self.wrong_type(
-                node,
-                what,
-                "a text",
-                "write a text; quote it if it holds `: `, `#`, `[` or `{`",
-            ),
+            Yaml::Null => {
+                self.wrong_type(node, what, "a text", "write it behind the colon, or remove the line")
+            }
+            other => {
+                let alone = match other {
+                    Yaml::List(items) if items.len() == 1 => one_line(items[0].spelling(self.text)),
+                    _ => None,
+                };
+                let help = alone.map_or_else(
+                    || "write a text; quote it if it holds `: `, `#`, `[` or `{`".to_owned(),
+                    |one| format!("write it without brackets: `{one}`"),
+                );
+                self.wrong_type(node, what, "a text", &help)
+            }
         }
     }
 
@@ -195,13 +211,13 @@ impl<'a> Reader<'a> {
     /// Returns a whole number within limits.
     pub(super) fn whole(&mut self, node: &Node, what: &str, min: u64, max: u64) -> Option<u64> {
         let Yaml::Number(number) = &node.value else {
-            let help = format!("write a number from {min} to {max}, without quotes");
+            let help = format!("write a number from {min} to {max}, without quotes, leading zeros and `_`");
             return self.wrong_type(node, what, "a whole number", &help);
         };
         if let Some(number) = number.as_u64().filter(|number| (min..=max).contains(number)) {
             return Some(number);
         }
-        let message = format!("{what} cannot be {number}");
+        let message = format!("{what} cannot be {}", node.spelling(self.text));
         let help = format!("write a whole number from {min} to {max}");
         self.report(Diagnostic::at(Code::OutOfRange, node.span(), message).help(help));
         None
@@ -239,6 +255,11 @@ impl<'a> Reader<'a> {
                 self.report(Diagnostic::at(Code::BadDuration, node.span(), message).help(FORMS));
                 None
             }
+            Yaml::Number(number) if number.is_f64() => {
+                let message = format!("{what} has no unit, and fractions and exponents are not allowed");
+                self.report(Diagnostic::at(Code::BadDuration, node.span(), message).help(FORMS));
+                None
+            }
             Yaml::Number(number) => {
                 let message = format!("{what} has no unit");
                 self.report(
@@ -254,7 +275,7 @@ impl<'a> Reader<'a> {
 
     /// Returns the position of a word among those allowed.
     pub(super) fn word(&mut self, node: &Node, what: &str, allowed: &[&str]) -> Option<usize> {
-        let forms = || format!("it is one of {}", words::list(allowed.iter().copied(), "or"));
+        let forms = || format!("write {}", words::list(allowed.iter().copied(), "or"));
         let (Yaml::Text(_) | Yaml::Number(_)) = &node.value else {
             return self.wrong_type(node, what, "a word", &forms());
         };
@@ -338,6 +359,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Returns a value that can be shown whole, to be copied.
+fn one_line(spelling: &str) -> Option<&str> {
+    const SHOWN_CHARS_MAX: usize = 60;
+    let is_short = (1..=SHOWN_CHARS_MAX).contains(&spelling.chars().count());
+    let is_short = is_short && !spelling.contains(['\n', ',', '`', '[', '{']);
+    is_short.then_some(spelling)
+}
+
 /// Cuts a long value for a message.
 pub(super) fn excerpt(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 40;
@@ -366,11 +395,20 @@ fn meant(name: &str, shape: &Shape) -> Option<(&'static str, bool)> {
     if shape.later.contains(&name) {
         return None;
     }
+    if words::foreign(name, shape.keys).is_none() && advice(name, shape).is_some() {
+        return None;
+    }
     match words::foreign(name, shape.keys) {
         Some(right) => Some((right, words::is_same(name, right))),
         None if words::foreign(name, shape.later).is_some() => None,
         None => words::nearest(name, shape.keys.iter().copied()).map(|near| (near, true)),
     }
+}
+
+/// Returns what to do instead of a word without a counterpart. The plural of a key is that key, mistyped.
+fn advice(name: &str, shape: &Shape) -> Option<&'static str> {
+    let is_plural = name.strip_suffix('s').is_some_and(|one| shape.keys.contains(&one));
+    if is_plural { None } else { words::advice(name, shape.name) }
 }
 
 fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
@@ -391,6 +429,11 @@ fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
             None => finding.help(format!("write `{right}:` instead")),
         };
     }
+    let others = elsewhere(name);
+    if let Some(advice) = advice(name, shape) {
+        let code = if others.is_empty() { Code::ForeignKey } else { Code::UnknownKey };
+        return Diagnostic::at(code, span, format!("{} has no key `{name}`", shape.name)).help(advice);
+    }
     if let Some(later) = words::foreign(name, shape.later) {
         return Diagnostic::at(Code::LaterKey, span, format!("{} has no key `{name}`", shape.name))
             .help(format!("in synflow this is `{later}`, which this version does not support yet"));
@@ -398,8 +441,17 @@ fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
     let finding = Diagnostic::at(Code::UnknownKey, span, format!("{} has no key `{name}`", shape.name));
     match words::nearest(name, keys()) {
         Some(near) => finding.label(format!("did you mean `{near}`?")),
+        None if !others.is_empty() => {
+            finding.help(format!("`{name}` is a key of {}: move it there", others.join(" and of ")))
+        }
         None => finding.help(format!("the keys of {} are {}", shape.name, words::list(keys(), "and"))),
     }
+}
+
+/// Returns the kinds of maps that have this key.
+fn elsewhere(name: &str) -> Vec<&'static str> {
+    let all = [&PLAN, &STEP, &DEFAULTS, &RETRY, &INPUT, &WORKSPACE];
+    all.into_iter().filter(|shape| shape.keys.contains(&name)).map(|shape| shape.name).collect()
 }
 
 /// Returns how a key is written whose form differs from what other tools have.
@@ -413,8 +465,21 @@ fn hint(key: &str) -> Option<&'static str> {
         "delay" => "write `delay: 30s`: a duration with its unit",
         "workspaces" => "write `workspaces: { main: { name: contoso-dw } }`, by the names that the plan has",
         "one_of" => "write `one_of: [dev, test, prod]`",
+        "for_each" => {
+            "write `for_each: [emea, apac]`: the step runs once for each, and reads it as `{{each.value}}`"
+        }
+        "matrix" => "write `matrix: { region: [emea, apac] }`: the step runs once for each combination",
+        "outputs" => {
+            "write `outputs: { rows: \"{{activities.NAME.output.KEY}}\" }`, a value of the step's own run"
+        }
+        "pool" => {
+            "write `pool: dedicated_sql`, and how much there is of it at the top: `pools: { dedicated_sql: 2 }`"
+        }
+        "finally" => "write `finally: completed`: the step runs when all others have ended, however they did",
         "steps" => "write `steps:` with one key for each step: its id",
         "allow_failure" => "write `allow_failure: true`",
+        "pipeline" => "write `pipeline: pl_load`: a step runs one pipeline of the workspace, nothing else",
+        "parameters" => "write `parameters: { name: value }`: they are sent to the pipeline",
         _ => return None,
     })
 }

@@ -13,17 +13,40 @@ const SHOWN_BYTES_MAX: usize = 2_000;
 /// How far apart two places may be to be shown in one piece, in lines.
 const WINDOW_LINES_MAX: usize = 30;
 
+/// How many codes the way to more names.
+const EXPLAINED_MAX: usize = 3;
+
 /// How many problems, and how many other findings, are shown; of the rest only the number is told.
 const SHOWN_MAX: usize = 20;
 
-/// Returns the findings as text, in the order given, with a summary if the plan cannot run.
+/// Returns the findings as text, in the order given; if the plan cannot run, with a summary and the way to more.
 ///
 /// `text` is the file as it was read: where it is not UTF-8, the broken bytes are replaced.
 pub fn render(diagnostics: &[Diagnostic], file_name: &str, text: &[u8], colour: bool) -> String {
+    render_one(diagnostics, file_name, text, colour) + &pointer(diagnostics, colour)
+}
+
+/// Returns the way to the explanations of the problems among some findings; nothing if there are none.
+pub fn pointer<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour: bool) -> String {
+    let mut codes: Vec<&str> = Vec::new();
+    for finding in diagnostics {
+        if finding.is_error() && !codes.contains(&finding.code.id()) {
+            codes.push(finding.code.id());
+        }
+    }
+    if codes.is_empty() {
+        return String::new();
+    }
+    codes.truncate(EXPLAINED_MAX);
+    let title = format!("`synflow explain {}` tells more", codes.join(" "));
+    renderer(colour).render(&[Group::with_title(Level::HELP.primary_title(title))]) + "\n"
+}
+
+/// Returns the findings of one file among several as text, as [`render`] does, but without the way to more.
+pub fn render_one(diagnostics: &[Diagnostic], file_name: &str, text: &[u8], colour: bool) -> String {
     let text = String::from_utf8_lossy(text);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let lines = source_lines(&text);
+    let renderer = renderer(colour);
     let mut out = String::new();
     let (mut errors, mut remarks) = (0, 0);
     for diagnostic in diagnostics {
@@ -47,6 +70,23 @@ pub fn render(diagnostics: &[Diagnostic], file_name: &str, text: &[u8], colour: 
         out.push('\n');
     }
     out
+}
+
+/// Returns the lines of a text as the reader of plans counts them.
+pub(super) fn source_lines(text: &str) -> Vec<&str> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect()
+}
+
+/// Returns the column just after a piece of a line.
+pub(super) fn end_column(span: Span, line: &str) -> usize {
+    let column = span.place.column.max(1);
+    let range = bytes(line, column - 1, span.chars);
+    // What stands after the end of a line, such as a missing value, has no character there.
+    column + line[range].chars().count().max(1)
+}
+
+fn renderer(colour: bool) -> Renderer {
+    if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii)
 }
 
 fn group<'a>(diagnostic: &'a Diagnostic, file_name: &'a str, lines: &[&'a str]) -> Group<'a> {
@@ -144,7 +184,7 @@ mod tests {
     use crate::plan::{Code, Diagnostic, Place, Span};
 
     fn at(line: usize, column: usize, chars: usize) -> Span {
-        Span { place: Place { line, column }, chars }
+        Span::new(Place { line, column }, chars)
     }
 
     #[test]
@@ -160,7 +200,8 @@ mod tests {
                     \x20 |   ^^^^^ here\n\
                     \x20 |\n\
                     \x20 = help: write `depends_on`\n\n\
-                    error: cannot load plan `a.yaml`: 1 problem\n";
+                    error: cannot load plan `a.yaml`: 1 problem\n\
+                    help: `synflow explain E0201` tells more\n";
         assert_eq!(shown, want, "{shown}");
     }
 
@@ -173,7 +214,8 @@ mod tests {
         assert_eq!(shown.matches("error[E0201]").count(), 20, "{shown}");
         assert_eq!(shown.matches("note[N0101]").count(), 20, "{shown}");
         let end = "\n\n... and 1 more remark\n\n... and 30 more problems\n\n\
-                   error: cannot load plan `a.yaml`: 50 problems\n";
+                   error: cannot load plan `a.yaml`: 50 problems\n\
+                   help: `synflow explain E0201` tells more\n";
         assert!(shown.ends_with(end), "{shown}");
     }
 

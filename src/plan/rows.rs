@@ -286,23 +286,19 @@ fn keyed(
     let mut keyed: Vec<Arc<Each>> = Vec::new();
     let mut first_of: BTreeMap<String, usize> = BTreeMap::new();
     for (nth, Row { key, value }) in rows.into_iter().enumerate() {
-        let key = match template {
-            Some(node) => {
-                // `key` stands in for `each.key` itself.
-                let own = key.unwrap_or_else(|| format!("item {}", nth + 1));
-                let row = Arc::new(Each { key: own, value });
-                known.begin_row(Some(Arc::clone(&row)));
-                let key = own_key(reader, node, known, env);
-                known.end_rows();
-                key.map(|key| (key, Arc::unwrap_or_clone(row).value))
+        let key = if let Some(node) = template {
+            // `key` stands in for `each.key` itself.
+            let own = key.unwrap_or_else(|| format!("item {}", nth + 1));
+            let row = Arc::new(Each { key: own, value });
+            known.begin_row(Some(Arc::clone(&row)));
+            let key = own_key(reader, node, known, env);
+            known.end_rows();
+            key.map(|key| (key, Arc::unwrap_or_clone(row).value))
+        } else {
+            if key.is_none() {
+                reader.report(no_key(&value, nth, span, &column));
             }
-            None => match key {
-                Some(key) => Some((key, value)),
-                None => {
-                    reader.report(no_key(&value, nth, span, &column));
-                    None
-                }
-            },
+            key.map(|key| (key, value))
         };
         // What is wrong with one is wrong with the others, too.
         let Some((key, value)) = key else { break };

@@ -21,6 +21,8 @@ pub const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub(super) const DEPTH_MAX: usize = 64;
 /// How many values aliases may add in a small file; [`options`] lets it grow with the file.
 const ALIASED_VALUES_MIN: usize = 100_000;
+/// What to do about a file in another encoding.
+const SAVE_AS: &str = "save the file as UTF-8 (in an editor: \"Save with Encoding\", \"UTF-8\")";
 /// The stack for reading [`DEPTH_MAX`] levels, with much to spare.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -74,6 +76,8 @@ struct Origin {
     chars: u32,
     start: u32,
     bytes: u32,
+    /// Line and column of the alias that repeats the value here; 0 without one.
+    alias: (u32, u32),
 }
 
 /// Reads the bytes of a file into a tree; gives what is wrong if there is none.
@@ -119,21 +123,33 @@ fn decode(bytes: &[u8]) -> Result<&str, Vec<Diagnostic>> {
             Diagnostic::whole(Code::TooLarge, message).help("split the plan, or keep large lists outside it"),
         ]);
     }
+    if is_utf16(bytes) {
+        return Err(vec![utf16()]);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(bytes, error.valid_up_to())])?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 fn not_utf8(bytes: &[u8], valid_up_to: usize) -> Diagnostic {
-    let help = "save the file as UTF-8 (in an editor: \"Save with Encoding\", \"UTF-8\")";
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Diagnostic::whole(Code::NotUtf8, "the file is UTF-16, a plan is UTF-8").help(help);
-    }
     let good = String::from_utf8_lossy(&bytes[..valid_up_to]);
     let good = good.strip_prefix('\u{feff}').unwrap_or(&good);
     let line = good.matches('\n').count() + 1;
     let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     let message = format!("the byte 0x{:02x} is not UTF-8", bytes[valid_up_to]);
-    Diagnostic::at(Code::NotUtf8, Span { place: Place { line, column }, chars: 1 }, message).help(help)
+    Diagnostic::at(Code::NotUtf8, Span::new(Place { line, column }, 1), message).help(SAVE_AS)
+}
+
+fn utf16() -> Diagnostic {
+    Diagnostic::whole(Code::NotUtf8, "the file is UTF-16, a plan is UTF-8").help(SAVE_AS)
+}
+
+/// Says whether a text is UTF-16: by its mark, or because every other byte of its beginning is zero.
+fn is_utf16(bytes: &[u8]) -> bool {
+    const LOOKED_AT: usize = 16;
+    let zeros = |first: usize| bytes.iter().skip(first).step_by(2).take(LOOKED_AT / 2).all(|byte| *byte == 0);
+    bytes.starts_with(&[0xff, 0xfe])
+        || bytes.starts_with(&[0xfe, 0xff])
+        || bytes.len() >= LOOKED_AT && (zeros(0) != zeros(1))
 }
 
 /// Returns the reader's settings for a text of this many bytes: YAML 1.2 types, limits that grow
@@ -219,8 +235,10 @@ fn duplicate(name: &str, first: Span, second: Span) -> Diagnostic {
 impl Node {
     /// Returns where the value is written. A list or map points at its first entry.
     pub(super) fn span(&self) -> Span {
-        let Origin { line, column, chars, .. } = self.origin;
-        Span { place: Place { line: line as usize, column: column as usize }, chars: chars as usize }
+        let Origin { line, column, chars, alias, .. } = self.origin;
+        let place = |line: u32, column: u32| Place { line: line as usize, column: column as usize };
+        let alias = (alias.0 > 0).then(|| place(alias.0, alias.1));
+        Span { place: place(line, column), chars: chars as usize, alias }
     }
 
     /// Returns the value as it is spelled in the text, with its quotes; empty for lists and maps.
@@ -316,6 +334,9 @@ impl From<Spanned<Self>> for Node {
         let known = |location: &Location| location.line() > 0;
         let location = if known(&spanned.defined) { spanned.defined } else { spanned.referenced };
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let used = spanned.referenced;
+        // An alias stands below its anchor; a map merged on the spot is referred to from just before it.
+        let is_alias = (used.line(), used.column()) > (location.line(), location.column());
         let span = location.span();
         let origin = Origin {
             line: small(location.line()),
@@ -323,6 +344,7 @@ impl From<Spanned<Self>> for Node {
             chars: small(span.len()),
             start: small(span.byte_offset().unwrap_or_default()),
             bytes: small(span.byte_len().unwrap_or_default()),
+            alias: if is_alias { (small(used.line()), small(used.column())) } else { (0, 0) },
         };
         Self { origin, ..spanned.value }
     }

@@ -49,21 +49,76 @@ pub(super) struct Around<'p> {
     pub(super) index: &'p Index<'p>,
 }
 
+/// Returns the key and the id with which an item of a list of steps names itself, as other tools have it.
+fn own_name<'n>(item: &'n Node, text: &'n str) -> Option<(&'n str, &'n str)> {
+    const NAMES: [&str; 6] = ["id", "name", "step", "task", "job", "task_id"];
+    let Yaml::Map(entries) = &item.value else { return None };
+    entries.iter().find_map(|entry| {
+        let key = entry.key.key_text(text).filter(|key| NAMES.contains(key))?;
+        Some((key, entry.value.key_text(text).filter(|id| !id.contains('\n'))?))
+    })
+}
+
+/// Returns the entries of `steps` after checking their ids and number.
+pub(super) fn entries<'n>(reader: &mut Reader<'_>, top: Fields<'n>) -> &'n [Entry] {
+    let Some(Entry { key, value }) = top.entry("steps") else { return &[] };
+    if let Yaml::List(items) = &value.value {
+        let help = match items.iter().find_map(|item| own_name(item, reader.text)) {
+            Some((key, id)) => {
+                format!("write `{id}:` instead of `- {key}: {id}`, and the step's other keys below it")
+            }
+            None => "write a map: each step's id, a colon, and its keys below".to_owned(),
+        };
+        reader.wrong_type::<()>(value, "`steps`", "a map", &help);
+        return &[];
+    }
+    let empty = || {
+        Diagnostic::at(Code::EmptyCollection, key.span(), "the plan has no steps")
+            .help("add one below `steps:`, for example `load: { pipeline: pl_load }`")
+    };
+    if matches!(value.value, Yaml::Null) {
+        reader.report(empty());
+        return &[];
+    }
+    let Some(entries) = reader.map(value, "`steps`") else { return &[] };
+    if entries.is_empty() {
+        reader.report(empty());
+    }
+    if entries.len() > STEPS_MAX {
+        let message = format!("the plan has {} steps; {STEPS_MAX} are allowed", entries.len());
+        reader.report(
+            Diagnostic::at(Code::TooManySteps, entries[STEPS_MAX].key.span(), message)
+                .label("this is one too many")
+                .help("split the plan in two"),
+        );
+        return &[];
+    }
+    for Entry { key, .. } in entries {
+        let id = key.key_text(reader.text).unwrap_or_default();
+        check_id(reader, key, id, "a step's id");
+    }
+    entries
+}
+
 /// Checks a step's id, an input's name or a workspace's key.
 pub(super) fn check_id(reader: &mut Reader<'_>, key: &Node, id: &str, what: &str) {
     let wrong = |c: &char| !(c.is_alphanumeric() || *c == '_' || *c == '-');
     let reason = if id.is_empty() {
-        "it is empty".to_owned()
+        String::new()
     } else if id.starts_with('-') {
         "it begins with `-`".to_owned()
     } else if id.chars().count() > ID_CHARS_MAX {
         format!("it is longer than {ID_CHARS_MAX} characters")
     } else if let Some(bad) = id.chars().find(wrong) {
-        format!("it holds `{}`", bad.escape_debug())
+        if bad == ' ' { "it holds a blank".to_owned() } else { format!("it holds `{}`", bad.escape_debug()) }
     } else {
         return;
     };
-    let message = format!("`{}` cannot be {what}: {reason}", excerpt(id));
+    let message = if id.is_empty() {
+        format!("{what} cannot be empty")
+    } else {
+        format!("`{}` cannot be {what}: {reason}", excerpt(id))
+    };
     let finding = Diagnostic::at(Code::BadStepId, key.span(), message)
         .help(format!("{what} has letters, digits, `_` and `-`, and does not begin with `-`"));
     reader.report(finding);
@@ -352,6 +407,10 @@ fn parameters(
             }
             None => Vec::new(),
         },
+        Yaml::List(items) => {
+            let help = format!("write `parameters: {{ {} }}`", as_pairs(items, reader.text));
+            reader.wrong_type(node, "`parameters`", "a map", &help).unwrap_or_default()
+        }
         _ => {
             let text = reader.text;
             let entries = reader.map(node, "`parameters`").unwrap_or_default();
@@ -364,6 +423,27 @@ fn parameters(
                 })
                 .collect()
         }
+    }
+}
+
+/// Returns a list of `{ name: day, value: 1 }`, as other tools have it, as the map that it should have been.
+fn as_pairs(items: &[Node], text: &str) -> String {
+    const SHOWN_MAX: usize = 3;
+    let pair = |item: &Node| {
+        let Yaml::Map(entries) = &item.value else { return None };
+        let get = |wanted: &str| {
+            let entry = entries.iter().find(|entry| entry.key.key_text(text) == Some(wanted));
+            entry.map(|entry| entry.value.spelling(text)).filter(|it| !it.is_empty() && !it.contains('\n'))
+        };
+        Some(format!("{}: {}", excerpt(get("name")?), excerpt(get("value")?)))
+    };
+    let pairs: Option<Vec<String>> = items.iter().take(SHOWN_MAX).map(pair).collect();
+    match pairs {
+        Some(pairs) if !pairs.is_empty() => {
+            let more = if items.len() > SHOWN_MAX { ", ..." } else { "" };
+            pairs.join(", ") + more
+        }
+        _ => "name: value".to_owned(),
     }
 }
 

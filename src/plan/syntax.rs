@@ -125,14 +125,15 @@ pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
     match error {
         Error::MultipleDocuments { .. } => finding(
             Code::SeveralDocuments,
-            place,
+            place.map(|place| divider_above(text, place)),
             "the file holds more than one YAML document",
         )
         .help("a plan is one file with one document: remove the `---` line and put the second plan in its own file"),
-        Error::Budget { breach, .. } => limit(breach, place),
-        Error::AliasReplayLimitExceeded { .. }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(place),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => bomb(place),
+        | Error::AliasReplayStackDepthExceeded { .. } => bomb(nested_alias(text).or(place)),
         Error::AliasError { error, .. } => explain(error, text),
         Error::UnknownAnchor { .. } => finding(Code::BadAlias, place, "no anchor of this name stands above")
             .help("`*name` repeats what `&name` marked earlier in the file; quote the value if it is meant as text"),
@@ -149,6 +150,7 @@ pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
             if let Some(found) = line_of(text, line).and_then(|words| condition::unquoted(words, line)) {
                 return found;
             }
+            let place = place.map(|place| before(text, place, tag));
             finding(Code::BadTag, place, format!("the tag `{tag}` has no meaning in a plan"))
                 .help("remove the tag, or quote the value if the `!` belongs to it")
         }
@@ -167,16 +169,37 @@ fn finding(code: Code, place: Option<Place>, message: impl Into<String>) -> Diag
     }
 }
 
-fn limit(breach: &BudgetBreach, place: Option<Place>) -> Diagnostic {
-    match breach {
-        BudgetBreach::Depth { .. } => too_deep(place),
-        _ => bomb(place),
-    }
-}
-
 fn too_deep(place: Option<Place>) -> Diagnostic {
     finding(Code::TooDeep, place, format!("lists and maps are nested more than {DEPTH_MAX} deep"))
         .help("flatten the value, or send the inner part as a text")
+}
+
+/// Returns the place of some words on a line before a place, or the place itself.
+fn before(text: &str, place: Place, words: &str) -> Place {
+    let found = line_of(text, place.line).and_then(|line| {
+        let end = line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+        let at = line[..end].rfind(words)?;
+        Some(line[..at].chars().count() + 1)
+    });
+    Place { column: found.unwrap_or(place.column), ..place }
+}
+
+/// Returns the first alias on a line that has an anchor too: there the expansion probably multiplies.
+fn nested_alias(text: &str) -> Option<Place> {
+    let nested = |line: &str| {
+        let anchor = line.find(": &")?;
+        let alias = anchor + line[anchor..].find('*')?;
+        Some(line[..alias].chars().count() + 1)
+    };
+    let mut found = text.lines().enumerate().filter_map(|(n, line)| Some((n + 1, nested(line)?)));
+    found.next().map(|(line, column)| Place { line, column })
+}
+
+/// Returns where the `---` stands that began the document at a place.
+fn divider_above(text: &str, place: Place) -> Place {
+    let above: Vec<&str> = text.lines().take(place.line).collect();
+    let line = above.iter().rposition(|line| line.starts_with("---"));
+    line.map_or(place, |line| Place { line: line + 1, column: 1 })
 }
 
 fn bomb(place: Option<Place>) -> Diagnostic {
@@ -199,7 +222,8 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
         .or_else(|| unquoted_template(text, place.line.saturating_sub(1)))
         .or_else(|| lines::bracketed_name(text, place.line))
         .or_else(|| misplaced(message, place.line, above, text))
-        .or_else(|| bad_character(message, place, text));
+        .or_else(|| bad_character(message, place, text))
+        .or_else(|| open_bracket(message, place, text));
     if let Some(found) = found {
         return found;
     }
@@ -226,9 +250,51 @@ fn misplaced(message: &str, line: usize, above: usize, text: &str) -> Option<Dia
     None
 }
 
+/// Finds the bracket that is open where the parser met a colon that cannot be there.
+fn open_bracket(message: &str, place: Place, text: &str) -> Option<Diagnostic> {
+    if !message.contains("illegal placement of ':'") {
+        return None;
+    }
+    let above = text.lines().take(place.line.saturating_sub(1)).enumerate();
+    let (line, column) = above.filter_map(|(n, line)| Some((n + 1, unclosed_bracket(line)?))).last()?;
+    Some(
+        Diagnostic::at(Code::Syntax, Span::new(Place { line, column }, 1), "this bracket is never closed")
+            .also(Span::new(place, 1), "so this colon cannot stand here")
+            .help("close `[` with `]` and `{` with `}`"),
+    )
+}
+
+/// Returns the column of the last bracket that a line opens outside quotes and does not close.
+fn unclosed_bracket(line: &str) -> Option<usize> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let mut before = ' ';
+    for (n, c) in line.chars().enumerate() {
+        match quote {
+            Some(end) if c == end && before != '\\' => quote = None,
+            None if c == '#' && before == ' ' => break,
+            None if (c == '"' || c == '\'') && " [{,:".contains(before) => quote = Some(c),
+            None if c == '[' || c == '{' => open.push(n + 1),
+            None if c == ']' || c == '}' => drop(open.pop()),
+            _ => {}
+        }
+        before = c;
+    }
+    open.pop()
+}
+
 /// Finds a quote that is never closed, or a character that no YAML text may hold.
-fn bad_character(message: &str, place: Place, text: &str) -> Option<Diagnostic> {
-    let c = line_of(text, place.line)?.chars().nth(place.column.saturating_sub(1))?;
+fn bad_character(message: &str, mut place: Place, text: &str) -> Option<Diagnostic> {
+    let line = line_of(text, place.line)?;
+    let mut c = line.chars().nth(place.column.saturating_sub(1))?;
+    if message.contains("unexpected character") && !c.is_control() {
+        // The parser names the beginning of the value that holds it.
+        let mut rest = line.chars().enumerate().skip(place.column);
+        let hidden = rest.find(|(_, c)| c.is_control() && message.contains(&c.escape_default().to_string()));
+        if let Some((at, hidden)) = hidden {
+            (place.column, c) = (at + 1, hidden);
+        }
+    }
     let (message, help) = if message.contains("unclosed quote") {
         let inside = if c == '"' {
             "inside \"...\" a quote is written `\\\"`"
@@ -245,7 +311,7 @@ fn bad_character(message: &str, place: Place, text: &str) -> Option<Diagnostic> 
     } else {
         return None;
     };
-    Some(Diagnostic::at(Code::Syntax, Span { place, chars: 1 }, message).help(help))
+    Some(Diagnostic::at(Code::Syntax, Span::new(place, 1), message).help(help))
 }
 
 /// Finds a `{{` that stands outside quotes and comments on a line.
@@ -262,7 +328,7 @@ fn template_in(words: &str, line: usize) -> Option<Diagnostic> {
     let value = whole_value(words, start);
     let column = words[..start].chars().count() + 1;
     let template = words[start..].find("}}").map_or(&words[start..], |end| &words[start..start + end + 2]);
-    let span = Span { place: Place { line, column }, chars: template.trim_end().chars().count() };
+    let span = Span::new(Place { line, column }, template.trim_end().chars().count());
     let quote = if value.contains('"') { '\'' } else { '"' };
     Some(
         Diagnostic::at(Code::UnquotedTemplate, span, "a template must stand in quotes")
@@ -360,7 +426,7 @@ mod tests {
         };
         check("", "0:0 E0103");
         check("# nothing yet\n", "0:0 E0103");
-        check("a: 1\n---\nb: 2\n", "3:1 E0108");
+        check("a: 1\n---\nb: 2\n", "2:1 E0108");
         check("a:\n\tb: 1\n", "2:1 E0105");
         check("a: {{x}}\n", "1:4 E0106");
         check("a: {{x}}-b\nc: 1\n", "1:4 E0106");
@@ -371,10 +437,12 @@ mod tests {
         check("a: *x\n", "1:4 E0111");
         check("<<: 3\n", "1:5 E0111");
         check("a: &x [*x]\n", "1:8 E0111");
-        check("a: !foo b\n", "1:9 E0113");
+        check("a: !foo b\n", "1:4 E0113");
         check("a: 1\nb: 2\na: 3\n", "3:1 E0107");
         check("? [a]\n: 1\n", "1:3 E0112");
         check("~: 1\n", "1:1 E0112");
+        check("a: [b, c\nd: e\n", "1:4 E0104");
+        check("a: pl\u{1b}x\n", "1:6 E0104");
     }
 
     #[test]

@@ -238,7 +238,11 @@ fn azure_name<'n, 'a: 'n>(reader: &mut Reader<'a>, node: &'n Node, what: &str) -
     }
     let finding =
         Diagnostic::at(Code::BadName, node.span(), format!("`{name}` cannot be a workspace's name"));
-    reader.report(if name.contains("://") || name.contains('.') {
+    let host = name.strip_prefix("https://").unwrap_or(name).trim_end_matches('/');
+    let inner = host.strip_suffix(Cloud::Public.host_suffix()).filter(|own| !own.contains(['.', '/', ':']));
+    reader.report(if let Some(own) = inner {
+        finding.help(format!("this is its address: write the name alone, `{own}`"))
+    } else if name.contains("://") || name.contains('.') {
         finding.help("this is an address: write `workspaces: { main: { endpoint: \"https://...\" } }`")
     } else {
         finding.help("Azure allows letters, digits and `-`, at most 63 of them")

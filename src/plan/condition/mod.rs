@@ -162,7 +162,7 @@ pub(super) fn unquoted(line: &str, line_number: usize) -> Option<Diagnostic> {
     let end = if in_map { end_in_map(value) } else { value.find(" #").unwrap_or(value.len()) };
     let value = value[..end].trim();
     let column = line[..at].chars().count() + 1;
-    let span = Span { place: Place { line: line_number, column }, chars: value.chars().count() };
+    let span = Span::new(Place { line: line_number, column }, value.chars().count());
     if value.contains("{{") {
         let bare = without_braces(value.trim_matches(['"', '\'']));
         let finding = Diagnostic::at(Code::ConditionBraces, span, "a condition is written without braces");

@@ -37,7 +37,7 @@ impl Input<'_> {
         match self.rules.check(&value) {
             Ok(()) => Some(value),
             Err(broken) => {
-                reader.report(self.broken(subject, own, broken));
+                reader.report(self.broken(subject, own, *broken));
                 None
             }
         }

@@ -78,35 +78,35 @@ impl Rules {
     }
 
     /// Says whether a value keeps the rules. Its type is right already, but for a secret's form.
-    pub(super) fn check(&self, value: &Value) -> Result<(), Broken> {
+    pub(super) fn check(&self, value: &Value) -> Result<(), Box<Broken>> {
         if self.is_secret {
             return match value.as_str().map(reference::check) {
                 Some(Ok(())) => Ok(()),
-                Some(Err(why)) => Err(no_reference(why)),
-                None => Err(no_reference("it is no text, or a template that cannot be evaluated")),
+                Some(Err(why)) => Err(Box::new(no_reference(why))),
+                None => Err(Box::new(no_reference("it is no text, or a template that cannot be evaluated"))),
             };
         }
         if let Some((allowed, span)) = &self.one_of
             && !allowed.iter().any(|allowed| order(allowed, value) == Ordering::Equal)
         {
-            return Err(not_one_of(value, allowed, *span));
+            return Err(Box::new(not_one_of(value, allowed, *span)));
         }
         if let Some((pattern, text, span)) = &self.pattern
             && !pattern.is_match(value.as_str().unwrap_or_default())
         {
-            return Err(Broken {
+            return Err(Box::new(Broken {
                 code: Code::NoMatch,
                 why: format!("`{}` does not match the pattern `{}`", shown(value), excerpt(text)),
                 rule: Some(*span),
                 near: None,
                 help: "the whole text must match the regular expression, not a part of it".to_owned(),
-            });
+            }));
         }
         let limits = [(&self.min, Ordering::Less, "min"), (&self.max, Ordering::Greater, "max")];
         for (limit, beyond, key) in limits {
             let Some((limit, span)) = limit else { continue };
             if order(value, limit) == beyond {
-                return Err(self.outside(value, limit, key, *span));
+                return Err(Box::new(self.outside(value, limit, key, *span)));
             }
         }
         Ok(())

@@ -202,7 +202,8 @@ impl Build<'_, '_, '_> {
             }
         };
         if let Err(message) = tried {
-            self.reader.report(Diagnostic::at(Code::RenderFailed, node.span(), message));
+            let help = "for a list or object inside a text write `{{json NAME}}`, for what may be missing `{{default NAME VALUE}}`";
+            self.reader.report(Diagnostic::at(Code::RenderFailed, node.span(), message).help(help));
         }
         body
     }

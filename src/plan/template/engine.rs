@@ -77,7 +77,7 @@ impl HelperDef for Text {
         if given.is_value_missing() {
             return Err(RenderErrorReason::MissingVariable(given.relative_path().cloned()).into());
         }
-        let name = given.relative_path().map_or("a value", String::as_str);
+        let name = given.relative_path().map_or("{{...}}", String::as_str);
         match given.value() {
             Value::Array(_) => other(in_text(name, "a list")),
             Value::Object(_) => other(in_text(name, "an object")),

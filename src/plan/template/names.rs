@@ -304,19 +304,18 @@ fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
     if known.scope.inputs.contains_key(first) || known.open_inputs.contains(first) {
         return refusal.label(format!("did you mean `inputs.{}`?", parts.join(".")));
     }
-    // The words of other tools for the row of a loop.
-    let row = match first {
-        "item" | "row" | "matrix" => Some("each.value"),
-        "key" => Some("each.key"),
-        _ => None,
-    };
-    if let Some(row) = row {
-        let mut whole = vec![row];
-        whole.extend(rest);
-        return refusal.label(format!("did you mean `{}`?", whole.join(".")));
-    }
     if !rest.is_empty() && known.scope.steps.contains_key(&StepId::new(first)) {
         return refusal.label(format!("did you mean `steps.{}`?", parts.join(".")));
+    }
+    // The words of other tools: for the row of a loop, and for our roots.
+    let root = match first {
+        "item" | "row" | "matrix" => Some("each.value"),
+        "key" => Some("each.key"),
+        _ => words::foreign(first, &ROOTS),
+    };
+    if let Some(root) = root {
+        let whole = rest.iter().fold(root.to_owned(), |whole, part| whole + "." + part);
+        return refusal.label(format!("did you mean `{whole}`?"));
     }
     refusal.near(first, ROOTS, &|near| near.to_owned()).help(
         "names begin with `inputs.`, `steps.`, `each.`, `plan.` or `flow.`; variables are read with `env \"NAME\"`",
@@ -362,6 +361,9 @@ fn no_member(name: &str, rest: &[&str], value: &Value) -> Refusal {
         (Value::Object(_) | Value::Array(_), _) => refusal,
         _ => refusal.label(format!("`inputs.{name}` is neither a list nor an object")),
     };
+    if refusal.label.starts_with("did you mean") {
+        return refusal;
+    }
     refusal.help(format!("if it may be missing, write `{{{{default {whole} ...}}}}`"))
 }
 

@@ -62,6 +62,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         Known::new(name.unwrap_or_default(), &given.environment, &given.env, given.inputs_required);
     let today = dates::today(given.now, &timezone);
     let secret_inputs = inputs::read(reader, top, &layers, given, today, &mut known, &mut env);
+    known.secret_inputs.clone_from(&secret_inputs);
     let run_key = run_key::read(reader, top, &mut known, &mut env);
     let pools = pools::read(reader, &layers);
     let strict = steps::truth(reader, top, "strict").unwrap_or(false);

@@ -276,7 +276,7 @@ struct PlanShape {
     strict: Option<bool>,
     /// By when a flow should have ended: a time of day and its zone (the next such time after the flow begins), or a length
     /// of time from its start. It stops nothing: a flow that will be late says so once, one that was late ends with exit
-    /// code 8. A time without a zone is in UTC.
+    /// code 8. A time without a zone is in the plan's `timezone`.
     #[schemars(example = &"06:00 Europe/Berlin", example = &"4h")]
     deadline: Option<DeadlineShape>,
     /// Webhooks that are sent when a flow has ended, however it did.

@@ -24,6 +24,8 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) input_kinds: BTreeMap<String, Kind>,
     /// Inputs that are declared further down.
     pub(in crate::plan) later_inputs: BTreeSet<String>,
+    /// The inputs that are references to secrets.
+    pub(in crate::plan) secret_inputs: BTreeSet<String>,
     /// The outputs that each step declares.
     pub(in crate::plan) outputs: Declared,
     /// The keys of the iterations of steps that have some; nothing of those not known yet.
@@ -69,6 +71,7 @@ impl<'k> Known<'k> {
             open_inputs: BTreeSet::new(),
             input_kinds: BTreeMap::new(),
             later_inputs: BTreeSet::new(),
+            secret_inputs: BTreeSet::new(),
             outputs: BTreeMap::new(),
             groups: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -323,6 +326,14 @@ fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
 }
 
 fn input(name: &str, rest: &[&str], optional: bool, known: &Known<'_>) -> Result<Meaning, Refusal> {
+    if known.secret_inputs.contains(name) {
+        // Its value is only a reference: sent as it is, it would be taken for the secret.
+        return Err(Refusal::new(
+            Code::LaterKey,
+            format!("the secret of `inputs.{name}` cannot be sent by this version of synflow yet"),
+        )
+        .help("let the pipeline read it from its own Key Vault"));
+    }
     if known.open_inputs.contains(name) {
         return Ok(Meaning::Later);
     }

@@ -52,8 +52,8 @@ pub enum Verb {
     Emulate(Emulate),
     /// Explains the codes of messages about plans, such as E0201, each with a wrong and a right plan
     Explain(Explain),
-    /// Prints the JSON Schema of plans
-    Schema,
+    /// Prints the JSON Schema of plans, or what one key of theirs means
+    Schema(Schema),
     /// Prints a completion script for a shell
     Completions(Completions),
 }
@@ -327,6 +327,17 @@ pub struct Explain {
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
     pub output: Output,
+}
+
+/// Prints the schema or a part of it.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The key to explain: `steps.*.retry`, `steps.load.depends_on`, `inputs.type` [default: the whole schema]
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// The form of the answer [default: text with a PATH, json without]
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub output: Option<Output>,
 }
 
 /// Prints a completion script.

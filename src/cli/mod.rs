@@ -68,7 +68,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
     let done = Exit::Done.code();
     match cli.verb {
         Verb::Explain(args) => explain::run(&args).map(|()| done),
-        Verb::Schema => schema::run().map(|()| done),
+        Verb::Schema(args) => schema::run(&args).map(|()| done),
         Verb::Completions(args) => completions::run(&args).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),

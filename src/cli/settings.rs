@@ -50,6 +50,12 @@ impl Settings {
     }
 }
 
+/// Returns how wide a text on stdout may be: as the terminal, and 80 columns elsewhere.
+pub(super) fn columns() -> usize {
+    const ELSEWHERE: usize = 80;
+    console::Term::stdout().size_checked().map_or(ELSEWHERE, |(_, columns)| columns.into())
+}
+
 /// `$XDG_STATE_HOME/synflow`, `~/.local/state/synflow`, or the usual folder of the platform. Never in the work
 /// tree, where `git clean` would take it.
 fn platform_state_dir() -> Result<PathBuf, Failure> {

@@ -22,7 +22,7 @@ pub(super) struct WorkspaceShape {
     #[schemars(regex(pattern = "^https?://"), example = &"https://contoso-ref.dev.azuresynapse.azure.cn")]
     endpoint: Option<String>,
     /// The Azure cloud, which decides where to sign in.
-    #[schemars(extend("default" = "public"))]
+    #[schemars(extend("default" = "public"), example = &"china")]
     cloud: Option<CloudShape>,
     /// The directory to sign in to, by its GUID or domain. Without it that of the environment variables or of the login.
     #[schemars(
@@ -31,6 +31,7 @@ pub(super) struct WorkspaceShape {
     )]
     tenant: Option<String>,
     /// The one way to sign in to this workspace. `--auth` on the command line beats it; without both, each way is tried.
+    #[schemars(example = &"azure_cli")]
     auth: Option<AuthShape>,
 }
 
@@ -51,6 +52,7 @@ enum CloudShape {
 #[schemars(rename = "input", deny_unknown_fields, extend("not" = { "required": ["default", "file"] }))]
 pub(super) struct InputShape {
     /// How a text on the command line is read, and what every other value must be.
+    #[schemars(example = &"date")]
     r#type: InputTypeShape,
     /// The value if none is given. Texts may use inputs declared above: `{{inputs.day}}`. A date is
     /// `YYYY-MM-DD`, `today`, `yesterday` or `today-3d`, in the plan's `timezone`.
@@ -66,14 +68,17 @@ pub(super) struct InputShape {
     #[schemars(example = &"[a-z]{2}[0-9]{3}")]
     pattern: Option<Text>,
     /// The smallest value allowed: a number, or a day such as `today-30d`. For inputs of the types int, float and date.
+    #[schemars(example = &1)]
     min: Option<Limit>,
     /// The largest value allowed: a number, or a day such as `today`. For inputs of the types int, float and date.
+    #[schemars(example = &100)]
     max: Option<Limit>,
     /// Whether the value is a secret. It is then given as a reference that says where the secret is, `env:NAME`,
     /// `file:PATH` or `keyvault:VAULT/NAME`, and never as the secret itself. For inputs of the type string.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false), example = &true)]
     secret: Option<bool>,
     /// What the input is for.
+    #[schemars(example = &"The day to load.")]
     description: Option<Text>,
 }
 
@@ -111,7 +116,7 @@ pub(super) struct EnvironmentShape {
     #[schemars(example = serde_json::json!({"sample": false}))]
     inputs: Option<Map<String, Value>>,
     /// How many pipelines may run at once.
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 10_000), example = &40)]
     max_parallel: Option<u32>,
     /// Other sizes of the plan's pools.
     #[schemars(example = serde_json::json!({"dedicated_sql": 4}))]

@@ -1,14 +1,13 @@
 //! The shapes of a plan as types: the source of the JSON Schema and of the keys the check allows.
 //!
 //! Nothing is ever read into these types; [`super::reader`] reads the tree itself, for better
-//! messages. A test compares the keys of both. Main function: [`schema`].
+//! messages. A test compares the keys of both. [`super::schema`] is made from [`PlanShape`].
 // Long because: every key of the language stands here with its words, in one list.
 #![expect(dead_code, reason = "the fields exist to be described, not to be read")]
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
@@ -101,20 +100,20 @@ pub(super) const DEFAULTS: Shape = Shape {
     later: &[],
 };
 
-/// The keys of a step.
+/// The keys of a step: what runs when, with what, and then what becomes of it. `fmt` puts them in this order.
 pub(super) const STEP: Shape = Shape {
     name: "a step",
     keys: &[
         "pipeline",
         "workspace",
-        "parameters",
-        "depends_on",
-        "when",
-        "finally",
         "for_each",
         "matrix",
         "key",
         "max_parallel",
+        "depends_on",
+        "finally",
+        "when",
+        "parameters",
         "outputs",
         "timeout",
         "on_timeout",
@@ -175,43 +174,9 @@ pub(super) const PRIORITY_MAX: i64 = 1_000_000;
 pub(super) const MAX_FAILURES_MAX: u64 = 10_000;
 /// The most attempts of one step.
 pub(super) const MAX_ATTEMPTS_MAX: u64 = 100;
-/// The form of step ids, input names and workspace keys, as the schema has it.
-const ID_PATTERN: &str = r"^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_-]{0,99}$";
-
-/// Returns the JSON Schema of a plan, draft 2020-12.
-pub fn schema() -> Value {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PlanShape>();
-    schema.insert("title".to_owned(), "A synflow plan".into());
-    let mut schema = schema.to_value();
-    forbid_null(&mut schema);
-    schema
-}
-
-/// Takes back the `null` that the generator allows for every optional key: a key without a value is
-/// an error.
-fn forbid_null(schema: &mut Value) {
-    let Value::Object(object) = schema else { return };
-    if let Some(Value::Object(properties)) = object.get_mut("properties") {
-        for property in properties.values_mut().filter_map(Value::as_object_mut) {
-            if let Some(Value::Array(types)) = property.get_mut("type") {
-                types.retain(|kind| kind != "null");
-                if let [only] = types.as_slice() {
-                    property["type"] = only.clone();
-                }
-            }
-            let null = serde_json::json!({ "type": "null" });
-            let choices = property.get("anyOf").and_then(Value::as_array);
-            if let Some([Value::Object(only), last]) = choices.map(Vec::as_slice)
-                && *last == null
-            {
-                let only = only.clone();
-                property.remove("anyOf");
-                property.extend(only);
-            }
-        }
-    }
-    object.values_mut().for_each(forbid_null);
-}
+/// The form of step ids, input names and workspace keys, as the schema has it: no blanks and no punctuation but `_` and `-`.
+/// Not all implementations know classes of Unicode, so the check is stricter about letters of other scripts.
+const ID_PATTERN: &str = r"^[^\s!-/:-@\[-^`{-~][^\s!-,./:-@\[-^`{-~]{0,99}$";
 
 /// Synapse pipelines, their parameters and their dependencies: one YAML file in git.
 #[derive(JsonSchema)]
@@ -220,13 +185,15 @@ fn forbid_null(schema: &mut Value) {
     deny_unknown_fields,
     extend("oneOf" = [{ "required": ["workspace"] }, { "required": ["workspaces"] }])
 )]
-struct PlanShape {
+pub(super) struct PlanShape {
     /// The version of the plan language. Always 1.
+    #[schemars(example = &1)]
     version: Version,
     /// The plan's name: the journal, `status` and reports show it.
     #[schemars(with = "Name", example = &"nightly-sales")]
     name: Name,
     /// What the plan is for.
+    #[schemars(example = &"Loads the sales of one day.")]
     description: Option<Text>,
     /// The zone whose days the plan means by `today` and `yesterday`, by its IANA name.
     #[schemars(extend("default" = "UTC"), example = &"Europe/Berlin")]
@@ -253,26 +220,29 @@ struct PlanShape {
     )]
     environments: Option<Environments>,
     /// What every step has that does not say otherwise.
+    #[schemars(
+        example = serde_json::json!({"timeout": "2h", "retry": {"max_attempts": 2, "delay": "1m"}})
+    )]
     defaults: Option<DefaultsShape>,
     /// What tells the flows of this plan apart: of those with the same key only one is under way at a time. May be a
     /// template of `inputs`, `env`, `plan` and `environment`. Without it all flows of the plan have one key.
     #[schemars(example = &"{{inputs.day}}")]
     run_key: Option<Text>,
     /// How many pipelines may run at once.
-    #[schemars(range(min = 1, max = 10_000), extend("default" = 20))]
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 20), example = &12)]
     max_parallel: Option<u32>,
     /// What there is only so much of, by name: steps that name a pool take turns.
     #[schemars(example = serde_json::json!({"dedicated_sql": 2}))]
     pools: Option<Pools>,
     /// Whether nothing new starts after the first failure that was not allowed. Steps that wait for a failure, and
     /// those with `finally`, still do.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false), example = &true)]
     fail_fast: Option<bool>,
     /// After how many failures nothing new starts; `fail_fast` is short for 1.
     #[schemars(range(min = 1, max = 10_000), example = &3)]
     max_failures: Option<u32>,
     /// Whether a run that succeeded although an activity in it failed counts as failed.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false), example = &true)]
     strict: Option<bool>,
     /// By when a flow should have ended: a time of day and its zone (the next such time after the flow begins), or a length
     /// of time from its start. It stops nothing: a flow that will be late says so once, one that was late ends with exit
@@ -321,24 +291,28 @@ struct DefaultsShape {
     #[schemars(example = &"main")]
     workspace: Option<String>,
     /// How long one attempt may take.
+    #[schemars(example = &"2h")]
     timeout: Option<Duration>,
     /// What becomes of a run that has taken longer than `timeout`.
-    #[schemars(extend("default" = "cancel"))]
+    #[schemars(extend("default" = "cancel"), example = &"detach")]
     on_timeout: Option<OnTimeoutShape>,
     /// When a failed run is tried again. A step's own `retry` is laid over this key by key.
     retry: Option<RetryShape>,
     /// What to do when the pipeline runs already in the workspace, whoever started it.
-    #[schemars(extend("default" = "start"))]
+    #[schemars(extend("default" = "start"), example = &"wait")]
     if_running: Option<IfRunningShape>,
     /// The pools that each step takes from while it runs.
+    #[schemars(example = &"dedicated_sql")]
     pool: Option<PoolShape>,
     /// Whether a failed step lets the flow succeed and its dependents go on.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false), example = &true)]
     allow_failure: Option<bool>,
     /// Whether a run that succeeded although an activity in it failed counts as failed; the plan's `strict` if it is
     /// left out.
+    #[schemars(example = &true)]
     strict: Option<bool>,
     /// Words to select steps by.
+    #[schemars(example = serde_json::json!(["nightly"]))]
     tags: Option<Vec<Text>>,
 }
 
@@ -353,27 +327,6 @@ struct StepShape {
     /// The workspace, by its key below `workspaces`.
     #[schemars(example = &"main")]
     workspace: Option<Text>,
-    /// The pipeline's parameters: any JSON value, in which texts may be templates. A text that is one
-    /// lone template keeps its type: `"{{inputs.full_reload}}"` stays a bool. The whole map may be one
-    /// template that is a map.
-    #[schemars(
-        example = serde_json::json!({"day": "{{inputs.day}}", "regions": ["emea", "apac"], "full": false})
-    )]
-    parameters: Option<Parameters>,
-    /// The steps that must have ended first. A plain id waits until that step went well; a list of
-    /// conditions says how it must have ended.
-    #[schemars(
-        example = serde_json::json!(["ingest", {"curate": ["failed", "skipped"]}])
-    )]
-    depends_on: Option<DependsOn>,
-    /// What must be true for the step to run, once the steps before it have ended; otherwise it is skipped. A bare
-    /// expression over the names of templates, without braces: comparisons, `and`, `or`, `not`, `in`, parentheses and
-    /// the helpers as `date_add(inputs.day, "-1M")`.
-    #[schemars(example = &"steps.curate.outcome == \"succeeded\" and inputs.full_reload")]
-    when: Option<ConditionShape>,
-    /// Runs the step when all steps without `finally` have ended: `completed` however they did, `failed` or `succeeded`
-    /// if the flow so far did. Such a step has no `depends_on`.
-    finally: Option<FinallyShape>,
     /// Runs the step once for each item of a list or entry of a map. The iterations are called `ingest[emea]`; in their
     /// templates `{{each.value}}` is the item and `{{each.key}}` what stands in the brackets.
     #[schemars(example = &"{{inputs.regions}}", example = serde_json::json!(["emea", "apac"]))]
@@ -389,6 +342,28 @@ struct StepShape {
     /// How many iterations may run at once; 1 keeps the order of the list.
     #[schemars(range(min = 1, max = 10_000), example = &4)]
     max_parallel: Option<u32>,
+    /// The steps that must have ended first. A plain id waits until that step went well; a list of
+    /// conditions says how it must have ended.
+    #[schemars(
+        example = serde_json::json!(["ingest", {"curate": ["failed", "skipped"]}])
+    )]
+    depends_on: Option<DependsOn>,
+    /// Runs the step when all steps without `finally` have ended: `completed` however they did, `failed` or `succeeded`
+    /// if the flow so far did. Such a step has no `depends_on`.
+    #[schemars(example = &"completed")]
+    finally: Option<FinallyShape>,
+    /// What must be true for the step to run, once the steps before it have ended; otherwise it is skipped. A bare
+    /// expression over the names of templates, without braces: comparisons, `and`, `or`, `not`, `in`, parentheses and
+    /// the helpers as `date_add(inputs.day, "-1M")`.
+    #[schemars(example = &"steps.curate.outcome == \"succeeded\" and inputs.full_reload")]
+    when: Option<ConditionShape>,
+    /// The pipeline's parameters: any JSON value, in which texts may be templates. A text that is one
+    /// lone template keeps its type: `"{{inputs.full_reload}}"` stays a bool. The whole map may be one
+    /// template that is a map.
+    #[schemars(
+        example = serde_json::json!({"day": "{{inputs.day}}", "regions": ["emea", "apac"], "full": false})
+    )]
+    parameters: Option<Parameters>,
     /// Values of the step's run that later steps read as `{{steps.STEP.outputs.NAME}}`. Each is one lone template:
     /// of what an activity produced (`activities.NAME.output…`) or of what the pipeline returned (`return_value…`).
     #[schemars(
@@ -397,15 +372,16 @@ struct StepShape {
     outputs: Option<StepOutputs>,
     /// How long one attempt may take from its start, time in the queue included. Then the run is
     /// cancelled, or what `on_timeout` says. Without it there is no limit.
+    #[schemars(example = &"2h")]
     timeout: Option<Duration>,
     /// What becomes of a run that has taken longer than `timeout`.
-    #[schemars(extend("default" = "cancel"))]
+    #[schemars(extend("default" = "cancel"), example = &"detach")]
     on_timeout: Option<OnTimeoutShape>,
     /// When a failed run is tried again; laid over `defaults.retry` key by key.
     retry: Option<RetryShape>,
     /// What to do when the pipeline runs already in the workspace, whoever started it. Runs of the same flow do
     /// not count.
-    #[schemars(extend("default" = "start"))]
+    #[schemars(extend("default" = "start"), example = &"wait")]
     if_running: Option<IfRunningShape>,
     /// The pools that the step takes from while it runs: one of a pool by its name, or more of it.
     #[schemars(example = &"dedicated_sql", example = serde_json::json!({"dedicated_sql": 2}))]
@@ -414,40 +390,46 @@ struct StepShape {
     #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0), example = &10)]
     priority: Option<i32>,
     /// Whether a failure of this step lets the flow succeed and its dependents go on.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false), example = &true)]
     allow_failure: Option<bool>,
     /// Whether a run that succeeded although an activity in it failed counts as failed; the default's or the plan's
     /// `strict` if it is left out.
+    #[schemars(example = &true)]
     strict: Option<bool>,
     /// Words to select steps by.
     #[schemars(example = serde_json::json!(["bronze"]))]
     tags: Option<Vec<Text>>,
     /// What the step is for.
+    #[schemars(example = &"Loads the sales of one day.")]
     description: Option<Text>,
 }
 
 /// When a failed run is tried again.
 #[derive(JsonSchema)]
-#[schemars(rename = "retry", deny_unknown_fields)]
+#[schemars(
+    rename = "retry",
+    deny_unknown_fields,
+    example = serde_json::json!({"max_attempts": 3, "delay": "1m", "backoff": "exponential"})
+)]
 struct RetryShape {
     /// How many attempts there are in all, the first included.
-    #[schemars(range(min = 1, max = 100), extend("default" = 1))]
+    #[schemars(range(min = 1, max = 100), extend("default" = 1), example = &3)]
     max_attempts: Option<u32>,
     /// The wait before the second attempt.
-    #[schemars(extend("default" = "30s"))]
+    #[schemars(extend("default" = "30s"), example = &"1m")]
     delay: Option<Duration>,
     /// How the wait grows: `exponential` doubles it after each attempt.
-    #[schemars(extend("default" = "fixed"))]
+    #[schemars(extend("default" = "fixed"), example = &"exponential")]
     backoff: Option<BackoffShape>,
     /// The longest wait.
-    #[schemars(extend("default" = "10m"))]
+    #[schemars(extend("default" = "10m"), example = &"5m")]
     max_delay: Option<Duration>,
     /// What is tried again: `failed`, `timed_out` and `cancelled` runs, and failed ones whose error has one of
     /// the codes listed.
     #[schemars(extend("default" = ["failed"]), example = serde_json::json!(["timed_out", "2200"]))]
     on: Option<RetryOn>,
     /// What the next attempt runs.
-    #[schemars(extend("default" = "whole"))]
+    #[schemars(extend("default" = "whole"), example = &"from_failure")]
     mode: Option<ModeShape>,
 }
 
@@ -509,6 +491,9 @@ enum BackoffShape {
     Exponential,
 }
 
+/// Shapes that are said once, for they stand in many places.
+const SHARED: &[&str] = &["duration"];
+
 /// A shape that has no Rust type of its own: its name, and its schema.
 macro_rules! shapes {
     ($($(#[doc = $doc:literal])* $name:ident $schema_name:literal |$generator:pat_param| $schema:expr;)*) => { $(
@@ -521,7 +506,7 @@ macro_rules! shapes {
             }
 
             fn inline_schema() -> bool {
-                true
+                !SHARED.contains(&$schema_name)
             }
 
             fn json_schema($generator: &mut SchemaGenerator) -> Schema {
@@ -549,6 +534,7 @@ shapes! {
 
     /// A length of time with its units.
     Duration "duration" |_| json_schema!({
+        "description": "A length of time: hours, minutes, seconds and milliseconds, each with its unit, in this order.",
         "type": "string",
         "pattern": "^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
         "examples": ["30s", "10m", "2h30m"]
@@ -598,7 +584,7 @@ shapes! {
         "minItems": 1,
         "uniqueItems": true,
         "items": { "anyOf": [
-            { "type": "string", "enum": RETRIED },
+            words(RETRIED, ["It failed.", "It took longer than `timeout`.", "Somebody cancelled it."]),
             { "type": ["string", "number"], "description": "An error code of the service, such as `2200`." }
         ] }
     });
@@ -698,12 +684,25 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     }
 }
 
+/// Words with their meaning, in the form in which editors show both.
+fn words<const N: usize>(words: [&str; N], meanings: [&str; N]) -> Value {
+    let word =
+        |(word, meaning)| serde_json::json!({ "type": "string", "const": word, "description": meaning });
+    serde_json::json!({ "oneOf": words.into_iter().zip(meanings).map(word).collect::<Vec<_>>() })
+}
+
 fn edge() -> Schema {
-    let word = json_schema!({ "type": "string", "enum": CONDITIONS });
+    let word = words(
+        CONDITIONS,
+        [
+            "It succeeded.",
+            "It failed, timed out or was cancelled.",
+            "No run of it was made.",
+            "It ended with a run, well or badly, or because its own condition said no.",
+        ],
+    );
     let conditions = json_schema!({
-        "description": "How the step must have ended; one of the words is enough. `succeeded`: it succeeded. \
-            `failed`: it failed, timed out or was cancelled. `skipped`: no run of it was made. `completed`: \
-            it ended with a run, well or badly.",
+        "description": "How the step must have ended; one of the words is enough.",
         "anyOf": [word, { "type": "array", "minItems": 1, "uniqueItems": true, "items": word }]
     });
     json_schema!({
@@ -719,7 +718,8 @@ fn edge() -> Schema {
 mod tests {
     use serde_json::Value;
 
-    use super::{DEFAULTS, ENVIRONMENT, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE, schema};
+    use super::{DEFAULTS, ENVIRONMENT, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE};
+    use crate::plan::schema;
 
     fn words(value: &Value) -> Vec<&str> {
         value.as_array().map(|words| words.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -748,22 +748,5 @@ mod tests {
         check("/$defs/step", &STEP);
         check("/$defs/retry", &RETRY);
         check("/$defs/webhook", &HOOK);
-    }
-
-    #[test]
-    fn every_key_is_described() {
-        fn walk(value: &Value, path: &str) {
-            let Some(object) = value.as_object() else { return };
-            if let Some(properties) = object.get("properties").and_then(Value::as_object) {
-                for (key, property) in properties {
-                    let described = property.get("description").is_some();
-                    assert!(described, "{path}/{key} has no description: {property}");
-                }
-            }
-            for (key, inner) in object {
-                walk(inner, &format!("{path}/{key}"));
-            }
-        }
-        walk(&schema(), "");
     }
 }

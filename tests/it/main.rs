@@ -33,6 +33,7 @@ mod owners;
 mod plans;
 mod play;
 mod readme;
+mod reference;
 mod resolve;
 mod resume;
 mod resuming;

@@ -16,6 +16,7 @@ use synflow::plan::{Given, GivenFile, Loaded, load, render, schema, wanted_files
 use synflow::time::Timestamp;
 
 /// Bad plans whose mistake lies in the text or in the shape, so that the schema must refuse them too.
+/// `tests/schema/check.py` reads this list for the other implementation.
 const STRUCTURAL: &[&str] = &[
     "alias-in-step",
     "auth-word",
@@ -121,7 +122,7 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
 }
 
 /// What the shell would hand over: a fixed day, one variable, and what the plan in this folder asks for.
-fn given(folder: &str, text: &[u8]) -> Given {
+pub(crate) fn given(folder: &str, text: &[u8]) -> Given {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(folder);
     let read = |name: &str| match fs::metadata(folder.join(name)) {
         Ok(found) if found.is_file() => fs::read(folder.join(name)).map_err(|error| error.to_string()),

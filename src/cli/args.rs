@@ -32,6 +32,8 @@ pub struct Global {
 pub enum Verb {
     /// Checks plans without touching the network
     Validate(Validate),
+    /// Lays plans out in the one canonical form, comments kept
+    Fmt(Fmt),
     /// Runs a plan to its end
     Apply(Apply),
     /// Goes on with a flow: adopts its live runs, does again what failed, keeps what succeeded
@@ -131,6 +133,20 @@ pub struct Validate {
     /// The form of what was found
     #[arg(long, value_enum, default_value_t = FindingsForm::Text, value_name = "FORM")]
     pub output: FindingsForm,
+}
+
+/// Lays plans out.
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// The plans; `-` reads stdin and writes stdout
+    #[arg(required = true, value_name = "PLAN")]
+    pub plans: Vec<PathBuf>,
+    /// Writes nothing: prints the names of files that would change, and ends with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Writes nothing: prints what would change, and ends with 1 if anything would
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// Runs a plan.

@@ -17,6 +17,8 @@ mod expected;
 mod explain;
 pub mod failure;
 mod flows;
+mod fmt;
+mod lines_diff;
 mod load;
 mod own;
 mod pace;
@@ -69,6 +71,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.verb {
         Verb::Explain(args) => explain::run(&args).map(|()| done),
         Verb::Schema(args) => schema::run(&args).map(|()| done),
+        Verb::Fmt(args) => Ok(fmt::run(&args, &Settings::gather(&cli.global)?)),
         Verb::Completions(args) => completions::run(&args).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),

@@ -54,6 +54,8 @@ codes! {
     BadTag             "E0113" "a YAML tag is not supported here"
     Indentation        "E0114" "a line is not indented as it should be"
     Invisible          "E0115" "an invisible character stands where it changes the meaning"
+    MergeMarks         "E0116" "a merge was not finished in the file"
+    ForeignMarks       "E0117" "the file holds the marks of a patch or of Markdown"
 
     UnknownKey         "E0201" "the key is not known here"
     ForeignKey         "E0202" "the key is another tool's word"

@@ -22,6 +22,7 @@ mod hooks;
 mod indent;
 mod inputs;
 mod lines;
+mod marks;
 mod outputs;
 mod pools;
 mod reader;

@@ -11,6 +11,7 @@ use super::code::Code;
 use super::condition;
 use super::diagnostic::{Diagnostic, Span};
 use super::lines::{self, line_of};
+use super::marks;
 use super::reader::excerpt;
 use super::source::{DEPTH_MAX, Node, Yaml};
 
@@ -52,6 +53,11 @@ const MESSAGES: &[(&str, &str, &str)] = &[
         "illegal placement of ':'",
         "a `:` stands where none can be: a bracket above is probably not closed",
         "close the `[` or `{` above",
+    ),
+    (
+        "invalid trailing content after",
+        "the text goes on behind the quote that closes it",
+        "inside \"...\" a quote is written `\\\"`, inside '...' twice; or put the other kind around the whole text",
     ),
     ("unexpected character: `@'", "a value cannot begin with `@` unquoted", "put it in quotes"),
     ("unexpected character: ``'", "a value cannot begin with a backtick unquoted", "put it in quotes"),
@@ -213,6 +219,9 @@ fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
     if message.contains("recursion limit") {
         return too_deep(Some(place));
     }
+    if let Some(found) = marks::find(text) {
+        return found;
+    }
     let above = lines::content_above(text, place.line).unwrap_or_default();
     let found = lines::tab(text, place.line)
         .or_else(|| lines::invisible(text, place.line))
@@ -302,6 +311,11 @@ fn bad_character(message: &str, mut place: Place, text: &str) -> Option<Diagnost
             "inside '...' a quote is written twice"
         };
         ("this quote is never closed".to_owned(), format!("close it; {inside}"))
+    } else if message.contains("did not find expected key") && c == ',' {
+        (
+            "this comma separates nothing".to_owned(),
+            "remove it: outside brackets each entry has a line of its own".to_owned(),
+        )
     } else if message.contains("unexpected character") && c.is_control() {
         let escape = if c == '\0' { "\\0".to_owned() } else { format!("\\x{:02x}", u32::from(c)) };
         (

@@ -81,7 +81,14 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
     let step = || id(number);
     let run = RunId(uuid::Uuid::from_u128(number as u128 + 1));
     [
-        Event::StartIntended { step: step(), attempt: 1, run, parameters: Map::new(), recovery: None },
+        Event::StartIntended {
+            step: step(),
+            attempt: 1,
+            run,
+            parameters: Map::new(),
+            secrets: Vec::new(),
+            recovery: None,
+        },
         Event::RunStarted { step: step(), attempt: 1, run, adopted: false },
         Event::RunEnded {
             step: step(),

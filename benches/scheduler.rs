@@ -102,14 +102,21 @@ fn play(flow: &mut Flow) -> u64 {
             continue;
         }
         for effect in decision.effects {
-            if let Effect::Start { step, attempt, parameters, recovery: None } = effect {
+            if let Effect::Start { step, attempt, parameters, secrets, recovery: None } = effect {
                 runs += 1;
                 let run = RunId(uuid::Uuid::from_u128(runs));
                 let id = flow.step(step).id.clone();
                 record(
                     flow,
                     now,
-                    Event::StartIntended { step: id.clone(), attempt, run, parameters, recovery: None },
+                    Event::StartIntended {
+                        step: id.clone(),
+                        attempt,
+                        run,
+                        parameters,
+                        secrets,
+                        recovery: None,
+                    },
                 );
                 record(flow, now, Event::RunStarted { step: id, attempt, run, adopted: false });
             } else if let Some(chore) = effect.chore() {

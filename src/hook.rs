@@ -3,14 +3,15 @@
 //! A receiver that cannot be reached is a line for people, never a reason to hold up or fail a flow. No text made here
 //! holds an address: it may be a secret.
 
-use crate::flow::notice::Notice;
+use std::future::Future;
+
 use crate::synapse::{Http, PostFailure};
 use crate::time::Delay;
 
 /// How long the receivers may take where nothing else is set.
 pub const HOOK_LIMIT: Delay = Delay::from_secs(30);
 
-/// How often one notice is sent at most.
+/// How often one letter is sent at most.
 const SENDS_MAX: u32 = 4;
 
 /// The part of the limit that one try may take.
@@ -19,7 +20,7 @@ const TRY_SHARE: f64 = 0.4;
 /// The part of the limit that passes before the second try; three times as much before each further one.
 const PAUSE_SHARE: f64 = 0.03;
 
-/// Sends notices.
+/// Sends letters.
 #[derive(Clone, Debug)]
 pub struct Post {
     http: Http,
@@ -27,18 +28,21 @@ pub struct Post {
 }
 
 impl Post {
-    /// Makes a sender that spends this long on each notice at most.
+    /// Makes a sender that spends this long on each letter at most.
     pub const fn new(http: Http, limit: Delay) -> Self {
         Self { http, limit }
     }
 
-    /// Sends a notice until somebody takes it. Fails with the reason, for people.
-    pub async fn send(&self, notice: &Notice) -> Result<(), String> {
+    /// Sends a letter, which is written anew for each try, until somebody takes it. Fails with the reason, for people.
+    pub async fn send<W>(&self, write: impl Fn() -> W) -> Result<(), String>
+    where
+        W: Future<Output = Result<Letter, Refusal>>,
+    {
         let mut last = "no answer in time".to_owned();
         let trying = async {
             let mut pause = self.limit.scaled(PAUSE_SHARE);
             for number in 1..=SENDS_MAX {
-                match self.try_once(notice).await {
+                match self.try_once(write()).await {
                     Ok(()) => return true,
                     Err(Refusal { why, is_final }) => {
                         last = why;
@@ -59,9 +63,10 @@ impl Post {
         }
     }
 
-    async fn try_once(&self, notice: &Notice) -> Result<(), Refusal> {
+    async fn try_once(&self, letter: impl Future<Output = Result<Letter, Refusal>>) -> Result<(), Refusal> {
+        let Letter { url, headers, body } = letter.await?;
         let limit = self.limit.scaled(TRY_SHARE);
-        let sent = self.http.post_text(&notice.url, &notice.headers, notice.body.clone(), limit).await;
+        let sent = self.http.post_text(&url, &headers, body, limit).await;
         match sent {
             Ok(status) if status.is_success() => Ok(()),
             Ok(status) => Err(Refusal {
@@ -75,8 +80,20 @@ impl Post {
     }
 }
 
+/// What a receiver is sent, secrets included. Has no `Debug`.
+pub struct Letter {
+    /// The address.
+    pub url: String,
+    /// Headers by their names.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
 /// Why a try came to nothing.
-struct Refusal {
-    why: String,
-    is_final: bool,
+pub struct Refusal {
+    /// The reason, for people.
+    pub why: String,
+    /// Whether another try would come to nothing, too.
+    pub is_final: bool,
 }

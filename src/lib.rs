@@ -21,6 +21,8 @@ pub mod journal;
 
 pub mod synapse;
 
+pub mod secret;
+
 pub mod hook;
 
 pub mod emulator;

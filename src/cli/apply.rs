@@ -7,11 +7,12 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, dry_run, earlier, emulate, own, pace};
+use crate::cli::{block_on, dry_run, earlier, emulate, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Flow, FlowHeader, FlowId};
 use crate::graph::Selection;
 use crate::journal::Journal;
+use crate::secret::Secrets;
 
 /// Runs the plan and returns the flow's exit code.
 ///
@@ -76,7 +77,7 @@ impl Begun<'_> {
                 return Err(self.in_the_way(flow.header()));
             }
             // Before anything is given up for a flow that could not begin.
-            connect::preflight(&self.loaded.plan, &mut connections).await?;
+            self.preflight(&mut connections).await?;
             // A single look: what cannot be seen now is refused, not waited for.
             let clients = connections.clients(flow.plan(), patience)?;
             earlier::give_up(&mut self.journal, &flow, &clients, self.pace.limits.start_grace).await?;
@@ -100,7 +101,7 @@ impl Begun<'_> {
 
     /// Makes the flow and drives it; looks before that whether the plan runs from elsewhere.
     async fn start(mut self, connections: &mut Connections<'_>, looks_first: bool) -> Result<u8, Failure> {
-        connect::preflight(&self.loaded.plan, connections).await?;
+        let secrets = self.preflight(connections).await?;
         if looks_first {
             let clients = connections.clients(&self.loaded.plan, connect::ASKING)?;
             earlier::first_look(&self.loaded.plan, &clients).await?;
@@ -114,8 +115,18 @@ impl Begun<'_> {
         let (journal, pace) = (self.journal, self.pace);
         let (opening, next) = (Vec::new(), Next::Resume);
         let http = connections.http().clone();
-        let owned = Owned { flow, journal, clients, http, pace, opening, goal, next };
+        let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
         drive::drive(owned, &self.args.driving, self.settings).await.map(|driven| driven.code)
+    }
+
+    /// Makes sure of all that a start needs, and returns what reads the secrets.
+    async fn preflight(&self, connections: &mut Connections<'_>) -> Result<Secrets, Failure> {
+        let plan = &self.loaded.plan;
+        let (file, seed) = (&self.header.plan_file, self.pace.limits.seed);
+        // Not this process's own settings: an emulated flow has the emulator's vaults.
+        let secrets = secrets::prepare(connections, file, seed)?;
+        secrets::preflight(plan, connections, &secrets, secrets::of_plan(plan, self.header.emulated)).await?;
+        Ok(secrets)
     }
 
     /// Goes on with an earlier flow of the key, which this process owns.

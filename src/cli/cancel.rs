@@ -6,7 +6,7 @@ use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, load, own, pace};
+use crate::cli::{block_on, load, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
@@ -200,8 +200,13 @@ impl Cancelling<'_> {
             None => Goal::End,
         };
         let next = Next::Cancel;
-        let http = connections.http().clone();
-        let owned = Owned { flow, journal, clients, http, pace: self.pace, opening, goal, next };
+        // Sends none; but what a service says of a run may hold one that was sent.
+        let secrets = {
+            let (file, seed) = (&flow.header().plan_file, self.pace.limits.seed);
+            secrets::prepare(&mut connections, file, seed)?
+        };
+        let (http, pace) = (connections.http().clone(), self.pace);
+        let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
         let driven = drive::drive(owned, &self.args.driving, self.settings).await?;
         Ok(self.code(&driven.flow))
     }

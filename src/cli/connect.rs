@@ -85,6 +85,11 @@ impl<'a> Connections<'a> {
         Ok(Self { settings, sign_in, usual_method, http, tokens: Vec::new() })
     }
 
+    /// Returns what the command goes by.
+    pub(super) const fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
     /// Returns what sends the requests.
     pub(super) fn http(&self) -> &Http {
         &self.http

@@ -14,6 +14,7 @@ use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
 use crate::report::{Bars, Lines, Report};
+use crate::secret::Secrets;
 use crate::synapse::{Http, SynapseClient};
 
 /// A flow that this process may drive, with all that takes.
@@ -25,6 +26,7 @@ pub(super) struct Owned {
     pub(super) clients: Vec<SynapseClient>,
     /// Sends to everybody else.
     pub(super) http: Http,
+    pub(super) secrets: Secrets,
     pub(super) pace: Pace,
     /// What is recorded first.
     pub(super) opening: Vec<Event>,
@@ -64,11 +66,11 @@ pub(super) struct Driven {
 /// Fails with exit 12 if the journal cannot be written, and with 6 if another process or a person took the lease; runs
 /// that only memory knew are then named. Fails with 130 if a second signal came.
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
-    let Owned { flow, mut journal, clients, http, pace, opening, goal, next } = owned;
+    let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let durations = expected::durations(&mut journal, &flow, &opening)?;
     let post = Post::new(http, pace::hook_limit(args)?);
-    let mut driver = Driver::new(flow, pace, journal, clients, report(args.progress, settings))
+    let mut driver = Driver::new(flow, pace, journal, clients, secrets, report(args.progress, settings))
         .with_durations(durations)
         .with_post(post);
     let (sender, mut wishes) = mpsc::unbounded_channel();

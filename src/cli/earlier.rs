@@ -1,6 +1,6 @@
 //! What earlier flows, and runs that are live already, say against beginning a new flow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::connect::exit_of;
 use crate::cli::failure::{Exit, Failure};
@@ -8,7 +8,7 @@ use crate::cli::load;
 use crate::driver::now;
 use crate::flow::{Event, Flow, FlowHeader, RunStatus, StepState, Trust};
 use crate::journal::Journal;
-use crate::plan::{IfRunning, Plan, Step};
+use crate::plan::{IfRunning, Plan, SecretText, Step, render_parameters};
 use crate::report::one_line;
 use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
 use crate::time::Delay;
@@ -100,14 +100,11 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
         let is_blind = |step: &&Step| step.workspace == workspace && step.if_running == IfRunning::Start;
         for step in plan.runs().map(|(_, step)| step).filter(is_blind) {
             let scope = plan.scope(step);
-            let values = step
-                .parameters
-                .iter()
-                .map(|(name, template)| Ok((name.clone(), template.render(&scope)?)))
-                .collect::<Result<serde_json::Map<_, _>, String>>();
             // What depends on other steps is not known yet, and cannot be compared.
-            if let Ok(values) = values {
-                wanted.entry(step.pipeline.as_str()).or_default().push((&step.id, values));
+            if let Ok((values, secrets)) = render_parameters(&step.parameters, &scope) {
+                // Nor can secrets: a run that is alike but for them is told of.
+                let hidden: BTreeSet<String> = secrets.iter().map(SecretText::member).collect();
+                wanted.entry(step.pipeline.as_str()).or_default().push((&step.id, values, hidden));
             }
         }
         if wanted.is_empty() {
@@ -123,7 +120,9 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
         };
         for run in client.search_runs(window, &filters).await.map_err(unseen)? {
             let steps = wanted.get(run.seen.pipeline.as_str()).into_iter().flatten();
-            let equal = steps.filter(|(_, values)| run.has_parameters(values)).map(|(id, _)| *id);
+            let equal = steps
+                .filter(|(_, values, hidden)| run.has_parameters_but(values, hidden))
+                .map(|(id, ..)| *id);
             live.extend(equal.take(1).map(|id| {
                 let (id, pipeline) = (one_line(id.as_str()), one_line(&run.seen.pipeline));
                 format!(

@@ -11,7 +11,7 @@ use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::flow::{Event, Flow, Outcome};
-use crate::plan::{OutputSource, Plan, Step, StepId, StepIndex, When};
+use crate::plan::{OutputSource, Plan, SecretText, Step, StepId, StepIndex, When, render_parameters};
 use crate::report::one_line;
 
 /// Reads an edited plan for a flow: in its environment, with its inputs, those given now before them, and dates as they
@@ -73,7 +73,7 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
             continue;
         };
         let (was, run) = (before.step(index), before.run(index));
-        let sent = run.last_attempt().map(|attempt| attempt.parameters.clone());
+        let sent = run.last_attempt().map(|attempt| (attempt.parameters.clone(), attempt.secrets.clone()));
         let sent = sent.or_else(|| resolved(before, index));
         let different = differing(sent.as_ref(), resolved(after, position).as_ref());
         let place = |plan: &Plan, step: &Step| plan.workspaces[step.workspace].endpoint.clone();
@@ -163,29 +163,37 @@ fn outputs(step: &Step) -> Vec<(&str, &OutputSource)> {
     step.outputs.iter().map(|output| (output.name.as_str(), &output.source)).collect()
 }
 
+/// The parameters of a step, and the texts among them that hold secrets.
+type Sent = (Map<String, Value>, Vec<SecretText>);
+
 /// Returns the parameters that a step would send by the edited plan; nothing if they cannot be told.
-fn resolved(flow: &Flow, step: StepIndex) -> Option<Map<String, Value>> {
-    let scope = flow.scope(step);
-    let parameters = flow.step(step).parameters.iter();
-    parameters.map(|(name, template)| Some((name.clone(), template.render(&scope).ok()?))).collect()
+fn resolved(flow: &Flow, step: StepIndex) -> Option<Sent> {
+    render_parameters(&flow.step(step).parameters, &flow.scope(step)).ok()
 }
 
-/// Names the parameters that are otherwise; none where one side cannot be told yet.
-fn differing(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Vec<String> {
+/// Names the parameters that are otherwise; none where one side cannot be told yet. Of secrets, only the places where they
+/// are kept are compared and shown.
+fn differing(before: Option<&Sent>, after: Option<&Sent>) -> Vec<String> {
     let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
     let show = |value: Option<&Value>| {
         value.map_or_else(|| "nothing".to_owned(), |value| one_line(&value.to_string()))
     };
+    let secrets = |sent: &Sent, name: &str| -> Vec<SecretText> {
+        sent.1.iter().filter(|text| text.member() == name).cloned().collect()
+    };
+    let is_other = |name: &String| {
+        before.0.get(name) != after.0.get(name) || secrets(before, name) != secrets(after, name)
+    };
     names
         .into_iter()
-        .filter(|name| before.get(*name) != after.get(*name))
+        .filter(|name| is_other(name))
         .map(|name| {
             format!(
                 "parameter `{}` was {} and becomes {}",
                 one_line(name),
-                show(before.get(name)),
-                show(after.get(name))
+                show(before.0.get(name)),
+                show(after.0.get(name))
             )
         })
         .collect()

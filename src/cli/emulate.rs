@@ -19,6 +19,9 @@ use crate::plan::Plan;
 use crate::report::one_line;
 use crate::synapse::AuthMethod;
 
+/// The variable that names where an emulator has its Key Vaults.
+pub(super) const VAULTS: &str = "SYNFLOW_KEYVAULT_ENDPOINT";
+
 /// Serves a workspace until the process is asked to leave.
 ///
 /// Fails with exit 2 if the script or a definition cannot be read, a file cannot be written, or the port is taken.
@@ -210,11 +213,12 @@ async fn listen(models: Vec<Model>, options: Options) -> Result<Server, Failure>
 }
 
 /// The environment with which clients sign in at an emulator.
-fn variables(server: &Server) -> [(&'static str, String); 4] {
+fn variables(server: &Server) -> [(&'static str, String); 5] {
     [
         ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
         ("AZURE_CLIENT_ID", CLIENT_ID.to_owned()),
         ("AZURE_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
         ("AZURE_AUTHORITY_HOST", server.authority().to_owned()),
+        (VAULTS, server.key_vaults()),
     ]
 }

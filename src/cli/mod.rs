@@ -25,6 +25,7 @@ mod pace;
 mod resolve;
 mod resume;
 mod schema;
+mod secrets;
 mod settings;
 mod signals;
 mod status;

@@ -9,7 +9,7 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, edited, load, own, pace};
+use crate::cli::{block_on, edited, load, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Event, Flow, Recorded, StepState, resume};
 use crate::graph::select;
@@ -72,12 +72,17 @@ pub(super) async fn go_on(
     };
     let plan = flow_as_it_will_be.plan();
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
-    connect::preflight(plan, &mut connections).await?;
+    let secrets = {
+        let (file, seed) = (&flow_as_it_will_be.header().plan_file, pace.limits.seed);
+        secrets::prepare(&mut connections, file, seed)?
+    };
+    let wanted = secrets::of_flow(&flow_as_it_will_be);
+    secrets::preflight(plan, &mut connections, &secrets, wanted).await?;
     let clients = connections.clients(plan, connect::driving(pace.limits.seed))?;
     let goal = if way.detach { Goal::Started } else { Goal::End };
     let next = Next::Resume;
     let http = connections.http().clone();
-    let owned = Owned { flow, journal, clients, http, pace, opening, goal, next };
+    let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
     drive::drive(owned, args, settings).await.map(|driven| driven.code)
 }
 

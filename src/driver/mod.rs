@@ -8,6 +8,7 @@ mod errand;
 mod leave;
 mod request;
 mod telling;
+mod unspoken;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +27,7 @@ use crate::flow::{Event, Flow, IllegalEvent, RunId, StartOutcome, StepState, obs
 use crate::journal::{Journal, JournalError};
 use crate::plan::{StepId, StepIndex};
 use crate::report::Report;
+use crate::secret::Secrets;
 use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::{Delay, Timestamp};
 
@@ -90,6 +92,7 @@ pub struct Driver {
     journal: Journal,
     /// One for each workspace of the plan, in its order.
     clients: Vec<SynapseClient>,
+    secrets: Secrets,
     report: Box<dyn Report>,
     tasks: JoinSet<Done>,
     /// What each task is for, so that one that breaks down can be answered for.
@@ -110,6 +113,7 @@ impl Driver {
         pace: Pace,
         journal: Journal,
         clients: Vec<SynapseClient>,
+        secrets: Secrets,
         report: Box<dyn Report>,
     ) -> Self {
         Self {
@@ -121,6 +125,7 @@ impl Driver {
             watch: Watch::default(),
             journal,
             clients,
+            secrets,
             report,
             tasks: JoinSet::new(),
             errands: HashMap::new(),
@@ -182,6 +187,7 @@ impl Driver {
         self.watch.expect(Forecast::new(&self.flow, &self.durations));
         let workspaces = self.flow.plan().workspaces.len();
         assert_eq!(self.clients.len(), workspaces, "one client for each workspace");
+        self.recall_secrets().await;
         let begun_at = self.clock.now();
         loop {
             self.keep_up()?;
@@ -245,12 +251,13 @@ impl Driver {
     /// Returns what must be on disk before an effect may begin.
     fn intent(&self, effect: &Effect) -> Option<Event> {
         match effect {
-            Effect::Start { step, attempt, parameters, recovery } => Some(Event::StartIntended {
+            Effect::Start { step, attempt, parameters, secrets, recovery } => Some(Event::StartIntended {
                 step: self.flow.step(*step).id.clone(),
                 attempt: *attempt,
                 // From the operating system's randomness, never the seed: a repeated id would bring back an old run.
                 run: RunId(uuid::Uuid::new_v4()),
                 parameters: parameters.clone(),
+                secrets: secrets.clone(),
                 recovery: recovery.clone(),
             }),
             Effect::SendAgain { step } => {
@@ -300,7 +307,7 @@ impl Driver {
             }
             Errand::Chore(chore) => {
                 self.watch.failed(chore, &self.pace.limits, at, None);
-                self.report.note(at, &reason);
+                self.note(at, &reason);
                 None
             }
             Errand::Peek => None,
@@ -331,7 +338,8 @@ impl Driver {
             }
             Done::Activities(step, answer) => match self.settle(Chore::ReadActivities(step), at, answer) {
                 Some(read) => {
-                    let ActivitiesRead { activities, live_children } = read;
+                    let ActivitiesRead { mut activities, live_children } = read;
+                    self.hide_in_errors(step, &mut activities);
                     observe::activities_read(&self.flow, step, &activities, &live_children)
                         .into_iter()
                         .collect()
@@ -364,7 +372,8 @@ impl Driver {
                 event.flatten().into_iter().collect()
             }
             Done::Peek(step, answer) => {
-                if let Ok(activities) = answer {
+                if let Ok(mut activities) = answer {
+                    self.hide_in_activities(step, &mut activities);
                     self.report.activities(step, &activities);
                 }
                 Vec::new()
@@ -382,7 +391,7 @@ impl Driver {
             Err(failure) => {
                 let pause = self.watch.failed(chore, &self.pace.limits, at, failure.after());
                 let what = self.question(chore);
-                self.report.note(at, &format!("{what}: {failure}; asking again in {}", pause.short()));
+                self.note(at, &format!("{what}: {failure}; asking again in {}", pause.short()));
                 None
             }
         }
@@ -412,6 +421,7 @@ impl Driver {
             return Ok(());
         }
         let (at, first_seq) = (self.clock.now(), self.flow.last_seq() + 1);
+        let events = &self.without_secrets(events)[..];
         let kept = self.journal.append_and_answer(&self.flow.header().id, first_seq, at, events, request);
         let recorded = kept.map_err(|source| DriveError::Journal {
             source: Box::new(source),
@@ -475,6 +485,7 @@ mod tests {
     use crate::journal::Journal;
     use crate::plan::{self, Given, StepIndex};
     use crate::report::Lines;
+    use crate::secret::Secrets;
     use crate::synapse::{Credential, Endpoint, Http, HttpSettings, SynapseClient, TokenCache};
     use crate::time::Delay;
 
@@ -519,7 +530,8 @@ mod tests {
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         let limits = Limits { beat: Delay::from_secs(1), start_grace: Delay::from_secs(1), seed: 1 };
         let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
-        (Driver::new(flow, pace, journal, vec![client], Box::new(Lines::new(std::io::sink()))), folder)
+        let report = Box::new(Lines::new(std::io::sink()));
+        (Driver::new(flow, pace, journal, vec![client], Secrets::none(), report), folder)
     }
 
     #[tokio::test]
@@ -533,6 +545,7 @@ mod tests {
                 attempt: 1,
                 run,
                 parameters: serde_json::Map::new(),
+                secrets: Vec::new(),
                 recovery: None,
             },
             Event::RunStarted { step: id, attempt: 1, run, adopted: false },

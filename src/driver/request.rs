@@ -1,12 +1,14 @@
 //! From a wish of the core to a request of the client, as a task of the loop.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use crate::driver::Driver;
 use crate::driver::errand::{Done, Errand, read_activities};
+use crate::driver::unspoken::without_secret;
 use crate::flow::decide::Effect;
 use crate::flow::watch::{Chore, RunNearby};
-use crate::plan::StepIndex;
+use crate::plan::{SecretText, StepIndex};
 use crate::synapse::{RunFilter, RunListed, SynapseClient, Window};
 use crate::time::Timestamp;
 
@@ -18,9 +20,17 @@ impl Driver {
                 let attempt = self.flow.run(step).last_attempt().expect("the intent made an attempt");
                 let (run, parameters, recovery) =
                     (attempt.run, attempt.parameters.clone(), attempt.recovery.clone());
+                let (places, secrets) = (attempt.secrets.clone(), self.secrets.clone());
+                let cloud = self.flow.plan().workspaces[self.flow.step(step).workspace].cloud;
                 let (client, pipeline) = self.target(step);
                 self.spawn(Errand::Start(step), async move {
-                    let answer = client.create_run(&pipeline, run, &parameters, recovery.as_ref()).await;
+                    // The only place where a secret meets what is sent, and it goes no further.
+                    let answer = match secrets.fill(cloud, &parameters, &places).await {
+                        Ok(filled) => {
+                            client.create_run(&pipeline, run, filled.expose(), recovery.as_ref()).await
+                        }
+                        Err(failure) => without_secret(&failure),
+                    };
                     Done::Start(step, answer)
                 });
             }
@@ -47,7 +57,7 @@ impl Driver {
             Effect::Search { step, from, to } => {
                 let (client, pipeline) = self.target(step);
                 let Some(attempt) = self.flow.run(step).last_attempt() else { return };
-                let parameters = attempt.parameters.clone();
+                let (parameters, hidden) = (attempt.parameters.clone(), hidden(&attempt.secrets));
                 self.ask(Chore::Search(step), async move {
                     // The list goes by the service's clock; what it says of ours was learnt from its last answer.
                     let (from, to) =
@@ -57,7 +67,7 @@ impl Driver {
                         client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
                     let answer = listed.map(|runs| {
                         let fits = |run: &RunListed| {
-                            run.has_parameters(&parameters)
+                            run.has_parameters_but(&parameters, &hidden)
                                 && run.seen.run_start.is_none_or(|start| (from..=to).contains(&start))
                         };
                         runs.into_iter().filter(fits).map(|run| run.seen).collect()
@@ -65,9 +75,9 @@ impl Driver {
                     Done::Search { step, asked_at, answer }
                 });
             }
-            Effect::LookAround { step, ref parameters } => {
+            Effect::LookAround { step, ref parameters, ref secrets } => {
                 let (client, pipeline) = self.target(step);
-                let parameters = parameters.clone();
+                let (parameters, hidden) = (parameters.clone(), hidden(secrets));
                 self.ask(Chore::LookAround(step), async move {
                     let window = Window::of_live_runs(asked_at);
                     let listed =
@@ -76,7 +86,7 @@ impl Driver {
                         let live = runs.into_iter().filter(|run| !run.seen.status.is_terminal());
                         live.map(|run| RunNearby {
                             run: run.seen.run,
-                            is_equal: run.has_parameters(&parameters),
+                            is_equal: run.has_parameters_but(&parameters, &hidden),
                         })
                         .collect()
                     });
@@ -106,4 +116,9 @@ impl Driver {
         let step = self.flow.step(step);
         (self.clients[step.workspace].clone(), step.pipeline.clone())
     }
+}
+
+/// Returns the names of the parameters that hold secrets, which the service may mask.
+fn hidden(secrets: &[SecretText]) -> BTreeSet<String> {
+    secrets.iter().map(SecretText::member).collect()
 }

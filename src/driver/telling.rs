@@ -1,11 +1,14 @@
 //! How the receivers of a plan's webhooks come to be told: beside the flow, which they neither hold up nor fail.
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::driver::{Driver, Ending, Goal, Wish, Wishes};
 use crate::flow::Event;
 use crate::flow::notice::{Notice, Occasion, Unmade};
-use crate::hook::Post;
+use crate::hook::{Letter, Post, Refusal};
+use crate::plan::{self, Cloud};
+use crate::secret::Secrets;
 
 /// What is being told.
 #[derive(Default)]
@@ -103,7 +106,7 @@ impl Driver {
         let Told { name, origin, answer } = told;
         let text = match answer {
             Ok(()) => format!("{name}: told {origin}"),
-            Err(why) => format!("{name}: could not tell {origin}: {why}"),
+            Err(why) => format!("{name}: could not tell {origin}: {}", self.unspoken(why)),
         };
         self.report.note(self.clock.now(), &text);
     }
@@ -118,6 +121,7 @@ impl Driver {
                 ),
                 Ok(notice) => self.post(notice),
                 Err(Unmade { name, why }) => {
+                    let why = self.unspoken(&why);
                     self.report.note(self.clock.now(), &format!("{name}: could not be made: {why}"));
                 }
             }
@@ -126,18 +130,39 @@ impl Driver {
 
     fn post(&mut self, notice: Notice) {
         let Some(post) = self.telling.post.clone() else { return };
-        // Here what stands in address and headers for a secret would become the secret.
+        let (secrets, cloud) = (self.secrets.clone(), self.flow.plan().cloud_of_hooks());
         self.telling.under_way.spawn(async move {
-            let answer = post.send(&notice).await;
+            let answer = post.send(|| letter(&secrets, cloud, &notice)).await;
             Told { name: notice.name, origin: notice.origin, answer }
         });
     }
 }
 
+/// Puts the secrets into a notice: here alone, and it goes no further than to its receiver.
+async fn letter(secrets: &Secrets, cloud: Cloud, notice: &Notice) -> Result<Letter, Refusal> {
+    let filled = secrets.fill(cloud, &notice.request, &notice.secrets).await;
+    let filled =
+        filled.map_err(|failure| Refusal { is_final: !failure.is_transient(), why: failure.to_string() })?;
+    let text = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.clone(),
+        other => other.map(Value::to_string).unwrap_or_default(),
+    };
+    let request = filled.expose();
+    let url = text(request.get("url"));
+    if let Err(refusal) = plan::origin_of(&url) {
+        return Err(Refusal { why: format!("it {}; {}", refusal.reason, refusal.help), is_final: true });
+    }
+    let headers = request.get("headers").and_then(Value::as_object).into_iter().flatten();
+    let headers = headers.map(|(name, value)| (name.clone(), text(Some(value)))).collect();
+    Ok(Letter { url, headers, body: text(request.get("body")) })
+}
+
 /// Says what a notice would send, without what may be secret.
 fn described(notice: &Notice) -> String {
-    let is_kind = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
-    let kind = notice.headers.iter().find(is_kind).map_or("", |(_, kind)| kind.as_str());
-    let kind = kind.split(';').next().unwrap_or_default();
-    format!("{} bytes of {kind} to {}", notice.body.len(), notice.origin)
+    let kind = notice.kind.split(';').next().unwrap_or_default();
+    let bytes = match notice.request.get("body") {
+        Some(Value::String(text)) => text.len(),
+        other => other.map_or(0, |body| body.to_string().len()),
+    };
+    format!("{bytes} bytes of {kind} to {}", notice.origin)
 }

@@ -52,7 +52,7 @@ impl Driver {
         match self.flow.clone().apply(&next) {
             Ok(()) => self.record_and_answer(&[next.event], Some(request)),
             Err(error) => {
-                self.report.note(at, &format!("what another process asks for cannot be: {}", error.why()));
+                self.note(at, &format!("what another process asks for cannot be: {}", error.why()));
                 Ok(self.journal.dismiss(request)?)
             }
         }

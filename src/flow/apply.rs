@@ -210,9 +210,9 @@ impl Flow {
         let (at, id) = (recorded.at, self.step(step).id.clone());
         let attempts = &mut self.steps[step.0].attempts;
         match &recorded.event {
-            Event::StartIntended { attempt, run, parameters, recovery, .. } => {
+            Event::StartIntended { attempt, run, parameters, secrets, recovery, .. } => {
                 let made = Attempt::intended(*attempt, *run, parameters.clone(), at);
-                attempts.push(Attempt { recovery: recovery.clone(), ..made });
+                attempts.push(Attempt { secrets: secrets.clone(), recovery: recovery.clone(), ..made });
                 self.claimed.insert(*run, id.clone());
                 return;
             }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::plan::{Outputs, StepId};
+use crate::plan::{Outputs, SecretText, StepId};
 use crate::time::Timestamp;
 
 /// The id of a flow: six or more lower-case hexadecimal digits.
@@ -222,8 +222,11 @@ pub enum Event {
         attempt: u32,
         /// The id we chose for the run.
         run: RunId,
-        /// The rendered parameters.
+        /// The rendered parameters; a secret in them stands as the template that asks for it.
         parameters: Map<String, Value>,
+        /// The texts among the parameters that hold secrets, and what each request puts them together from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<SecretText>,
         /// The failed run that this one takes up, if it does not run whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         recovery: Option<Recovery>,

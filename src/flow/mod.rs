@@ -21,6 +21,7 @@ pub mod resume;
 mod room;
 mod step;
 pub mod watch;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::flow::{Flow, FlowOutcome, Outcome, StepError, StepRun, StepState};
-use crate::plan::{self, Hook, Scope, Step, StepFacts, StepId, Template};
+use crate::plan::{self, Hook, Rendered, Scope, SecretText, Step, StepFacts, StepId, Template};
 use crate::time::{Delay, Timestamp};
 
 /// How many steps that went wrong are told one by one.
@@ -61,14 +61,15 @@ pub struct Notice {
     pub name: String,
     /// The same each time it is sent.
     pub id: String,
-    /// The address. May hold a secret: it is never shown.
-    pub url: String,
     /// As much of the address as may be shown.
     pub origin: String,
-    /// Headers by their names, the body's type first. May hold secrets.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: String,
+    /// The type of the body.
+    pub kind: String,
+    /// What is sent, as `url`, `headers` and `body`. A secret stands as the template that asks for it; an address may be
+    /// one all the same, and so is never shown.
+    pub request: Map<String, Value>,
+    /// The texts of the request that hold secrets.
+    pub secrets: Vec<SecretText>,
 }
 
 /// A notice that cannot be made.
@@ -116,32 +117,36 @@ impl Flow {
     fn notice(&self, hook: &Hook, occasion: Occasion, at: usize, name: &str) -> Result<Notice, String> {
         let scope = self.telling_scope(hook, occasion);
         let url = text(&hook.url, &scope).map_err(|why| format!("its `url`: {why}"))?;
-        let origin = plan::origin_of(&url)
+        let origin = plan::shown_address(&url)
             .map_err(|refusal| format!("its `url` {}; {}", refusal.reason, refusal.help))?;
         // By its last event: an end that comes after a resume is another one.
         let id = format!("{}-{}-{}-{}", self.header().id, self.last_seq(), occasion.key(), at + 1);
-        let (kind, body) = match hook.body.as_ref().map(|body| body.render(&scope)) {
-            None => ("application/cloudevents+json; charset=utf-8", self.event(occasion, &id).to_string()),
+        let (kind, body) = match hook.body.as_ref().map(|body| body.render_for_request(&scope)) {
+            None => ("application/cloudevents+json; charset=utf-8", plain(self.event(occasion, &id))),
             Some(Err(why)) => return Err(format!("its `body`: {why}")),
-            Some(Ok(Value::String(text))) => ("text/plain; charset=utf-8", text),
-            Some(Ok(other)) => ("application/json", other.to_string()),
+            Some(Ok(body)) if body.value.is_string() => ("text/plain; charset=utf-8", body),
+            Some(Ok(body)) => ("application/json", body),
         };
-        let mut headers = Vec::new();
-        if !hook.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-            headers.push(("Content-Type".to_owned(), kind.to_owned()));
-        }
+        let mut kind = kind.to_owned();
+        let mut headers = vec![("Content-Type".to_owned(), plain(kind.as_str().into()))];
         for (name, value) in &hook.headers {
             let value = text(value, &scope).map_err(|why| format!("its header `{name}`: {why}"))?;
+            if name.eq_ignore_ascii_case("content-type") {
+                value.value.as_str().unwrap_or_default().clone_into(&mut kind);
+                headers.remove(0);
+            }
             headers.push((name.clone(), value));
         }
-        Ok(Notice { name: name.to_owned(), id, url, origin, headers, body })
+        let (headers, of_headers) = plan::gather(headers);
+        let headers = Rendered { value: headers.into(), secrets: of_headers };
+        let members = [("url", url), ("headers", headers), ("body", body)];
+        let (request, secrets) = plan::gather(members.map(|(key, value)| (key.to_owned(), value)));
+        Ok(Notice { name: name.to_owned(), id, origin, kind, request, secrets })
     }
 
     /// Returns the names that the templates of a webhook may use now.
     fn telling_scope(&self, hook: &Hook, occasion: Occasion) -> Scope {
-        let headers = hook.headers.iter().map(|(_, value)| value);
-        let templates = headers.chain([&hook.url]).chain(&hook.body);
-        let steps = templates.flat_map(Template::steps);
+        let steps = hook.templates().flat_map(Template::steps);
         let mut told = Map::new();
         told.insert("summary".to_owned(), self.summary(occasion).into());
         if let (Occasion::Deadline, Some(due)) = (occasion, self.due()) {
@@ -328,12 +333,13 @@ fn failed(step: &Step, run: &StepRun, outcome: Outcome) -> Value {
     })
 }
 
-fn text(template: &Template, scope: &Scope) -> Result<String, String> {
-    match template.render(scope)? {
-        Value::String(text) => Ok(text),
-        value @ (Value::Number(_) | Value::Bool(_)) => Ok(value.to_string()),
-        _ => Err("the template gives no text".to_owned()),
-    }
+fn text(template: &Template, scope: &Scope) -> Result<Rendered, String> {
+    template.render_for_request(scope)?.into_text().map_err(|_| "the template gives no text".to_owned())
+}
+
+/// Returns a value without secrets.
+const fn plain(value: Value) -> Rendered {
+    Rendered { value, secrets: Vec::new() }
 }
 
 fn cut(text: &str, chars_max: usize) -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::flow::event::{CancelReason, Outcome, Recovery, Restart, RunId, RunStatus, StepError};
-use crate::plan::Outputs;
+use crate::plan::{Outputs, SecretText};
 use crate::time::Timestamp;
 
 /// Where a step is.
@@ -75,8 +75,10 @@ pub struct Attempt {
     pub number: u32,
     /// The run's id: ours until the service has told its own.
     pub run: RunId,
-    /// The rendered parameters, as every request of this attempt sends them.
+    /// The rendered parameters, as every request of this attempt sends them; a secret stands as the template that asks for it.
     pub parameters: Map<String, Value>,
+    /// The texts among them that hold secrets, and what each request puts them together from.
+    pub secrets: Vec<SecretText>,
     /// When the intent was recorded.
     pub intended_at: Timestamp,
     /// The failed run that this one takes up, if it does not run whole.
@@ -265,6 +267,7 @@ impl Attempt {
             number,
             run,
             parameters,
+            secrets: Vec::new(),
             intended_at: at,
             recovery: None,
             sends: 1,

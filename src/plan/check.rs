@@ -16,7 +16,7 @@ use super::steps::Around;
 use super::template::{Known, StepFacts};
 use super::{
     Given, Loaded, Outputs, Plan, Step, dates, deadline, hooks, indent, inputs, outputs, pools, run_key,
-    steps, timezone, workspaces,
+    secret, steps, timezone, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
@@ -92,6 +92,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         outputs::check_reads(reader, &steps);
     }
     let hooks = hooks::read(reader, top, &mut known, &mut env);
+    secret::check(reader, &steps, &hooks, &env);
 
     let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
     Some(Plan {
@@ -486,7 +487,6 @@ mod tests {
         check("'{{env.REGION}}'", &["E0402"]);
         check("'{{env \"NONE\"}}'", &["E0405"]);
         check("'{{each.value}}'", &["E0406"]);
-        check("'{{secret \"env:X\"}}'", &["E0203"]);
         check("'{{default inputs.l}}'", &["E0410"]);
         check("'{{default inputs.m 3}}'", &["E0402"]);
         check("'{{upper inputs.l}}'", &["E0410"]);

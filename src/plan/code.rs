@@ -119,6 +119,10 @@ codes! {
     NameSpelling       "E0416" "a name that is no plain word is not written as it must be here"
     ConditionTooLarge  "E0417" "the condition is too long or nested too deeply"
     ConditionWord      "E0418" "the condition compares with a word that the value never is"
+    BadReference       "E0425" "the text is not a reference to a secret"
+    SecretNotHere      "E0426" "a secret may not be used in this place"
+    SecretInHelper     "E0427" "a secret is given to a helper or a block"
+    SecretInTheOpen    "E0428" "a variable is used as a secret and in the open"
     BadOutput          "E0435" "an output is not a value of the step's run"
     UnknownOutput      "E0436" "the template reads an output that the step does not declare"
     NeverOutput        "E0437" "the template reads an output of a step that makes no run"
@@ -130,7 +134,7 @@ codes! {
     NoMatch            "E0505" "a value does not match the input's pattern"
     OutsideRange       "E0506" "a value is below the input's `min` or above its `max`"
     InputFile          "E0507" "an input's file cannot be used"
-    NoReference        "E0508" "the value of a secret input is not a reference to a secret"
+    NoReference        "E0508" "a value is not a reference to a secret"
     UnknownEnvironment "E0509" "the environment is not declared"
 
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
@@ -149,6 +153,7 @@ codes! {
     WrittenSecret      "W0240" "a secret is written in the plan"
 
     ConditionConstant  "W0410" "the condition is the same in every flow"
+    SecretsUncompared  "W0425" "runs cannot be compared by their secrets"
     UnsureOutput       "W0435" "an output may not be there when it is read"
 }
 

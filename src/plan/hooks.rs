@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::Place;
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::reader::{Fields, Reader, excerpt};
+use super::secret::{Piece, Rendered};
 use super::shape::HOOK;
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build};
@@ -41,6 +40,21 @@ pub struct Hooks {
     pub on_failure: Vec<Hook>,
     /// When it will miss its deadline, or has.
     pub on_deadline: Vec<Hook>,
+}
+
+impl Hooks {
+    /// Returns every template in them.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let all = self.on_finish.iter().chain(&self.on_failure).chain(&self.on_deadline);
+        all.flat_map(Hook::templates)
+    }
+}
+
+impl Hook {
+    /// Returns every template in it.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.headers.iter().map(|(_, value)| value).chain([&self.url]).chain(&self.body)
+    }
 }
 
 /// A receiver, and what it is sent.
@@ -138,7 +152,7 @@ fn one(
     Some(Hook { url, headers: headers.unwrap_or_default(), body, place: item.span().place })
 }
 
-/// Compiles a text that may be a template, and tries it; gives what it says in the trial, if that can be told.
+/// Compiles a text that may be a template, and tries it; gives the text of the trial, if that can be told.
 fn tried(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -146,17 +160,16 @@ fn tried(
     here: NamesHere,
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
-) -> Option<(Template, Option<String>)> {
+) -> Option<(Template, Option<Rendered>)> {
     let before = reader.findings.len();
     let template = build(reader, node, here, known, env);
     if reader.findings[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
-    match template.render(&known.scope) {
+    match template.render_for_request(&known.scope).map(Rendered::into_text) {
         Err(_) => Some((template, None)),
-        Ok(Value::String(text)) => Some((template, Some(text))),
-        Ok(value @ (Value::Number(_) | Value::Bool(_))) => Some((template, Some(value.to_string()))),
-        Ok(other) => {
+        Ok(Ok(trial)) => Some((template, Some(trial))),
+        Ok(Err(other)) => {
             let given = excerpt(&other.to_string());
             let message = format!("{what} must be a text, but the template gives `{given}`");
             let help = "use an input of the type string, or write text around the template";
@@ -176,7 +189,7 @@ fn url(
     let text = reader.words(node, "`url`", FORM)?.to_owned();
     let (template, trial) = tried(reader, node, "`url`", here, known, env)?;
     let is_written = !text.contains("{{");
-    if let Some(Err(refusal)) = trial.as_deref().map(origin_of) {
+    if let Some(Err(refusal)) = trial.as_ref().map(shown_address) {
         // What a variable holds is nobody's business but its own.
         let shown = if is_written { format!("`{}`", excerpt(&text)) } else { "what `url` gives".to_owned() };
         let message = format!("{shown} {}", refusal.reason);
@@ -213,7 +226,7 @@ fn headers(
         let what = format!("the header `{name}`");
         let Some(written) = reader.text(value, &what).map(str::to_owned) else { continue };
         let Some((template, trial)) = tried(reader, value, &what, here, known, env) else { continue };
-        if trial.is_some_and(|text| !is_header_value(&text)) {
+        if trial.is_some_and(|trial| !is_header_value(&trial.words())) {
             let message = format!("{what} holds a line break or a character that headers cannot have");
             let help = "headers are one line of plain letters; send other text in `body`";
             reader.report(Diagnostic::at(Code::BadHeader, value.span(), message).help(help));
@@ -249,7 +262,7 @@ fn written_secret(reader: &mut Reader<'_>, node: &Node, why: &str) {
     reader.report(
         Diagnostic::at(Code::WrittenSecret, node.span(), "a secret stands in the plan itself")
             .label(why)
-            .help("set an environment variable and write `'{{env \"NAME\"}}'` here"),
+            .help("put it into an environment variable, and write `'{{secret \"env:NAME\"}}'` here"),
     );
 }
 
@@ -260,6 +273,23 @@ pub struct BadAddress {
     pub reason: &'static str,
     /// What to write.
     pub help: &'static str,
+}
+
+/// Returns all of an address that may be shown: scheme, host and port, or where the secret is kept that holds one of
+/// them. Fails if nothing may be sent there, as far as that can be told without its secrets.
+pub fn shown_address(url: &Rendered) -> Result<String, BadAddress> {
+    let Some(secrets) = url.secrets.first() else {
+        return origin_of(url.value.as_str().unwrap_or_default());
+    };
+    let before = match secrets.pieces.first() {
+        Some(Piece::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    if before.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#'])) {
+        return origin_of(before);
+    }
+    let kept = secrets.references().next().map(ToString::to_string).unwrap_or_default();
+    Ok(format!("the address in `{kept}`"))
 }
 
 /// Returns scheme, host and port of an address: all of it that may be shown. Fails if nothing may be sent there.
@@ -293,7 +323,29 @@ pub fn origin_of(url: &str) -> Result<String, BadAddress> {
 
 #[cfg(test)]
 mod tests {
-    use super::origin_of;
+    use super::{origin_of, shown_address};
+    use crate::plan::{Piece, Rendered, SecretRef, SecretText};
+
+    #[test]
+    fn an_address_that_is_a_secret_shows_where_it_is_kept() {
+        let check = |text: &str, want: Result<&str, &str>| {
+            let piece = |piece: &str| match piece.strip_prefix('$') {
+                Some(name) => Piece::Secret(SecretRef::Env(name.to_owned())),
+                None => Piece::Text(piece.to_owned()),
+            };
+            let at = String::new();
+            let secrets = vec![SecretText { at, pieces: text.split(' ').map(piece).collect() }];
+            let shown = shown_address(&Rendered { value: text.into(), secrets });
+            assert_eq!(shown.map_err(|refusal| refusal.reason), want.map(str::to_owned), "{text}");
+        };
+        check("$URL", Ok("the address in `env:URL`"));
+        check("https:// $HOST /x", Ok("the address in `env:HOST`"));
+        check("https://a. $HOST /x", Ok("the address in `env:HOST`"));
+        check("https://a.example/ $KEY", Ok("https://a.example"));
+        check("https://a.example?sig= $KEY &x=y $OTHER", Ok("https://a.example"));
+        check("http://a.example/ $KEY", Err("would be sent unencrypted"));
+        check("https://user:word@a.example/ $KEY", Err("holds a user or a password"));
+    }
 
     #[test]
     fn shows_no_more_of_an_address_than_its_host() {

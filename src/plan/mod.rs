@@ -32,6 +32,7 @@ mod retry;
 mod rows;
 mod run_key;
 mod schema;
+mod secret;
 mod setting_shape;
 mod shape;
 mod sketch;
@@ -61,12 +62,13 @@ pub use duration::read as read_duration;
 pub use explanation::Explanation;
 pub use findings::{Checked, github, json as findings_json, sarif};
 pub use format::{FormatFailure, format};
-pub use hooks::{Hook, Hooks, origin_of};
+pub use hooks::{Hook, Hooks, origin_of, shown_address};
 pub use inputs::wanted_files;
 pub use outputs::{Output, OutputSource, Outputs};
 pub use reference::{Topic, example, shared_types, spelled, topic, topics};
 pub use render::{pointer, render, render_one};
 pub use schema::schema;
+pub use secret::{BadReference, Piece, Rendered, SecretRef, SecretText, Vault, gather, render_parameters};
 pub use shape::AUTH_METHODS;
 pub use source::FILE_BYTES_MAX;
 pub use template::{Scope, StepFacts, Template, member};
@@ -161,6 +163,11 @@ impl Plan {
         }
     }
 
+    /// Returns the cloud of the vaults that webhooks name: that of the first workspace.
+    pub fn cloud_of_hooks(&self) -> Cloud {
+        self.workspaces.first().map(|workspace| workspace.cloud).unwrap_or_default()
+    }
+
     /// Returns the steps that run a pipeline, in file order.
     pub fn runs(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
         let steps = self.steps.iter().enumerate().map(|(position, step)| (StepIndex(position), step));
@@ -195,7 +202,7 @@ pub struct Workspace {
 }
 
 /// An Azure cloud (protocol 1.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cloud {
     /// The public cloud.
     #[default]

@@ -254,10 +254,10 @@ pub(super) struct PlanShape {
     on_finish: Option<HooksShape>,
     /// Webhooks that are sent when a flow has failed, timed out, missed its deadline or been cancelled, or waits for a
     /// person.
-    #[schemars(example = serde_json::json!([{"url": "{{env \"ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
+    #[schemars(example = serde_json::json!([{"url": "{{secret \"env:ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
     on_failure: Option<HooksShape>,
     /// Webhooks that are sent once when a flow will miss its `deadline`, by what its steps took before, or has missed it.
-    #[schemars(example = serde_json::json!([{"url": "{{env \"ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
+    #[schemars(example = serde_json::json!([{"url": "{{secret \"env:ALERTS_URL\"}}", "body": {"text": "{{flow.summary}}"}}]))]
     on_deadline: Option<HooksShape>,
     /// The steps by their ids. The order of the file decides between steps that are ready together.
     #[schemars(
@@ -271,11 +271,11 @@ pub(super) struct PlanShape {
 #[schemars(rename = "webhook", deny_unknown_fields)]
 struct HookShape {
     /// The address; https, or http for this machine only. May be a template of `inputs`, `env`, `environment`, `plan`,
-    /// `steps` and `flow`. Addresses that let whoever knows them in belong into a variable.
-    #[schemars(example = &"{{env \"ALERTS_URL\"}}")]
+    /// `steps` and `flow`. One that lets in whoever knows it is a `secret`.
+    #[schemars(example = &"{{secret \"env:ALERTS_URL\"}}")]
     url: Text,
-    /// Headers by their names. Values may be templates.
-    #[schemars(example = serde_json::json!({"Authorization": "Bearer {{env \"ALERTS_TOKEN\"}}"}))]
+    /// Headers by their names. Values may be templates and hold secrets.
+    #[schemars(example = serde_json::json!({"Authorization": "Bearer {{secret \"env:ALERTS_TOKEN\"}}"}))]
     headers: Option<HeadersShape>,
     /// What is sent: a list or map as JSON, a text as it is. Texts in it may be templates. Without it a CloudEvent is sent
     /// that holds all that is known of the flow.

@@ -419,7 +419,7 @@ fn parameters(
                 .map(|Entry { key, value }| {
                     let name = key.key_text(text).unwrap_or_default();
                     check_parameter_name(reader, key, name);
-                    (name.to_owned(), build(reader, value, NamesHere::All, known, env))
+                    (name.to_owned(), build(reader, value, NamesHere::Request, known, env))
                 })
                 .collect()
         }

@@ -343,7 +343,7 @@ const ADVICE: &[(&str, &str, &str)] = &[
     ("schedule_interval", "", SCHEDULE),
     ("schedules", "", SCHEDULE),
     ("script", "", COMMAND),
-    ("secrets", "", "a plan cannot send secrets yet: let the pipeline read them from its own Key Vault"),
+    ("secrets", "", "name each secret where it is used: `'{{secret \"env:NAME\"}}'`"),
     ("secure_input", "", SECURE),
     ("secure_output", "", SECURE),
     ("shell", "", COMMAND),

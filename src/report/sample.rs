@@ -93,6 +93,7 @@ impl Sample {
             attempt,
             run,
             parameters: Map::new(),
+            secrets: Vec::new(),
             recovery: None,
         })
     }

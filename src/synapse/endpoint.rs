@@ -111,6 +111,11 @@ impl Endpoint {
         self.url.scheme() == "https"
     }
 
+    /// Says whether it is on this very machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.url)
+    }
+
     pub(super) fn root(&self) -> Url {
         self.url.clone()
     }

@@ -11,6 +11,7 @@ mod endpoint;
 mod http;
 pub mod reading;
 mod retry;
+mod vault;
 mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ pub use self::http::{Http, HttpError, HttpSettings, NoAnswer, NoAnswerKind, Post
 use self::reading::start_outcome;
 pub use self::retry::Limits;
 use self::retry::{Call, Patience};
+pub use self::vault::{KeyVault, VaultFailure};
 use self::wire::{ALL_TIME, Page, Query};
 pub use self::wire::{RunFilter, RunListed};
 use crate::flow::event::{ActivitySeen, Recovery, RunId, RunSeen, StartOutcome, StepError};

@@ -3,6 +3,8 @@
 //! Reading is lenient: unknown members are ignored, a member of an unexpected type counts as its
 //! text, and what a record lacks stays empty. Strict in one point: a run without an id is no run.
 
+use std::collections::BTreeSet;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -26,10 +28,17 @@ impl RunListed {
     /// Says whether the run was started with `sent`, as far as the service's texts show it
     /// (protocol 3.4): texts as they are, everything else as JSON, numbers and words without case.
     pub fn has_parameters(&self, sent: &Map<String, Value>) -> bool {
-        self.parameters.len() == sent.len()
-            && sent.iter().all(|(name, value)| {
-                self.parameters.get(name).is_some_and(|returned| is_same_parameter(value, returned))
-            })
+        self.has_parameters_but(sent, &BTreeSet::new())
+    }
+
+    /// Says the same of all parameters but those called `hidden`, which the service may mask or leave out.
+    pub fn has_parameters_but(&self, sent: &Map<String, Value>, hidden: &BTreeSet<String>) -> bool {
+        let is_same = |name: &String, value: &Value| {
+            hidden.contains(name)
+                || self.parameters.get(name).is_some_and(|returned| is_same_parameter(value, returned))
+        };
+        self.parameters.keys().all(|name| sent.contains_key(name))
+            && sent.iter().all(|(name, value)| is_same(name, value))
     }
 }
 

@@ -198,6 +198,7 @@ fn a_retry_sends_what_the_first_attempt_sent() {
         attempt: 1,
         run: run_id(9),
         parameters: parameters.clone(),
+        secrets: Vec::new(),
         recovery: None,
     };
     play.record(intent);
@@ -207,7 +208,7 @@ fn a_retry_sends_what_the_first_attempt_sent() {
     play.wait(Delay::from_secs(30));
     assert_eq!(
         play.effects(),
-        [Effect::Start { step: StepIndex(0), attempt: 2, parameters, recovery: None }]
+        [Effect::Start { step: StepIndex(0), attempt: 2, parameters, secrets: Vec::new(), recovery: None }]
     );
 }
 

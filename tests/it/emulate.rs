@@ -95,6 +95,7 @@ fn says_how_to_point_clients_at_it() {
         "AZURE_CLIENT_ID",
         "AZURE_CLIENT_SECRET",
         "AZURE_AUTHORITY_HOST",
+        "SYNFLOW_KEYVAULT_ENDPOINT",
         "SYNFLOW_CA_FILE",
         "SYNAPSE_ENDPOINT",
     ];

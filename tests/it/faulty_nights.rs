@@ -25,6 +25,7 @@ use synflow::graph::PlanGraph;
 use synflow::journal::Journal;
 use synflow::plan::{self, Given, StepIndex};
 use synflow::report::Lines;
+use synflow::secret::Secrets;
 use synflow::synapse::{Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient, TokenCache};
 use synflow::time::{Delay, Timestamp};
 use tokio::task::JoinSet;
@@ -126,7 +127,8 @@ impl Night {
         let report = Box::new(Lines::new(std::io::sink()));
         let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
         let (_nobody, mut wishes) = tokio::sync::mpsc::unbounded_channel();
-        let mut driver = Driver::new(flow, pace, journal, vec![client(server.authority())], report);
+        let mut driver =
+            Driver::new(flow, pace, journal, vec![client(server.authority())], Secrets::none(), report);
         // A night that nothing ends must fail, and not hang.
         let drive = driver.drive(&[], Goal::End, &mut wishes);
         let ending = tokio::time::timeout(LONGEST, drive).await.expect("the night ends").unwrap();

@@ -157,6 +157,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 attempt: next,
                 run,
                 parameters: serde_json::Map::new(),
+                secrets: Vec::new(),
                 recovery: None,
             },
         ),

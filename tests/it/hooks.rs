@@ -16,13 +16,13 @@ use crate::witness::{Stage, ran, signal, wait_until};
 const QUICK: &str = "defaults: { duration: 300ms }\n";
 
 /// A receiver, which lives as long as this.
-struct Receiver {
-    server: ScriptServer,
+pub(crate) struct Receiver {
+    pub(crate) server: ScriptServer,
     _runtime: Runtime,
 }
 
 impl Receiver {
-    fn new(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = runtime.block_on(ScriptServer::start(script));
@@ -30,11 +30,11 @@ impl Receiver {
     }
 
     /// One that takes everything.
-    fn willing() -> Self {
+    pub(crate) fn willing() -> Self {
         Self::new(|_| answer("204 No Content", &[], ""))
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.server.url()
     }
 
@@ -50,7 +50,7 @@ impl Receiver {
     }
 }
 
-fn json_of(request: &Request) -> Value {
+pub(crate) fn json_of(request: &Request) -> Value {
     serde_json::from_str(&request.body).unwrap_or_else(|error| panic!("{error}: {}", request.body))
 }
 
@@ -355,15 +355,15 @@ fn a_flow_that_waits_for_a_person_has_failed_but_not_finished() {
     assert_eq!(notices, play.flow.notices(Occasion::Failure), "the same each time");
     let [Ok(first), Ok(second)] = &notices[..] else { panic!("{notices:?}") };
     assert_eq!(
-        (first.url.as_str(), first.origin.as_str()),
+        (first.request["url"].as_str().unwrap(), first.origin.as_str()),
         ("https://x.example/unknown", "https://x.example")
     );
     assert_eq!((first.name.as_str(), first.id.as_str()), ("on_failure (1 of 2)", "7f3a9c-3-on_failure-1"));
-    let event: Value = serde_json::from_str(&first.body).unwrap();
+    let event: &Value = &first.request["body"];
     assert_eq!(event["source"], "urn:synflow:a%20b");
     assert_eq!((&event["data"]["exit_code"], &event["data"]["ended_at"]), (&9.into(), &Value::Null));
     assert_eq!(event["data"]["next"], "synflow resolve 7f3a9c a --run RUN | --not-started | --give-up");
-    assert_eq!(second.body, format!("{} unknown none", play.now));
+    assert_eq!(second.request["body"], format!("{} unknown none", play.now));
 }
 
 #[test]

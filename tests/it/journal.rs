@@ -50,6 +50,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             attempt: 1,
             run,
             parameters: parameters.as_object().unwrap().clone(),
+            secrets: Vec::new(),
             recovery: None,
         },
         Event::StartNotSent {
@@ -219,6 +220,7 @@ fn numbers_come_back_as_they_were() {
         attempt: 1,
         run: run_id(1),
         parameters,
+        secrets: Vec::new(),
         recovery: None,
     };
     let (mut journal, recorded) = written(&folder, &[intent]);

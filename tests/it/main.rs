@@ -44,6 +44,7 @@ mod retry;
 mod running_already;
 mod screen;
 mod script_server;
+mod secrets;
 mod selecting;
 mod sign_in;
 mod simulation;

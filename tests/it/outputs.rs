@@ -158,7 +158,14 @@ fn a_recovered_run_has_what_the_failed_one_gave() {
     let recovery = Recovery { run: play.run(0), activity: "Check".to_owned() };
     let run = crate::play::run_id(77);
     let (step, parameters) = (play.id(0), Map::new());
-    play.record(Event::StartIntended { step, attempt: 2, run, parameters, recovery: Some(recovery) });
+    play.record(Event::StartIntended {
+        step,
+        attempt: 2,
+        run,
+        parameters,
+        secrets: Vec::new(),
+        recovery: Some(recovery),
+    });
     play.answer(0, StartOutcome::Started(run));
     end(&mut play, 0, RunStatus::Succeeded, None, &[activity("Check", "Succeeded")]);
     assert_eq!(sends(&mut play, 1)["rows"], 1, "the activity has not run again");

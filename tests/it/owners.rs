@@ -295,8 +295,14 @@ fn a_run_that_another_flow_speaks_of_is_claimed() {
     let mut journal = owner(&folder, "a00001", 11);
     let step = || synflow::plan::StepId::new("load");
     let parameters = serde_json::Map::new();
-    let intended =
-        Event::StartIntended { step: step(), attempt: 1, run: run_id(1), parameters, recovery: None };
+    let intended = Event::StartIntended {
+        step: step(),
+        attempt: 1,
+        run: run_id(1),
+        parameters,
+        secrets: Vec::new(),
+        recovery: None,
+    };
     let started = Event::RunStarted { step: step(), attempt: 1, run: run_id(2), adopted: true };
     journal.append(&id("a00001"), 1, DAWN, &[intended, started, changed(1)]).unwrap();
     let mut check = |flow: &str, run, want| {

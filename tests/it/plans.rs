@@ -288,7 +288,7 @@ proptest! {
     }
 
     #[test]
-    fn any_template_is_answered(inner in "[-a-c#/{}()|=@.\"'\\[\\]!&^>* \n0-9~]{0,60}", block in "(each|if|with|json|default|env|inputs|this|else| )*") {
+    fn any_template_is_answered(inner in "[-a-c#/{}()|=@.\"'\\[\\]!&^>* \n0-9~]{0,60}", block in "(each|if|with|json|default|env|secret|inputs|this|else| )*") {
         for text in [format!("{{{{{inner}}}}}"), format!("{{{{#{block} {inner}}}}}x{{{{/if}}}}"), format!("{{{{{block}{inner}"), inner] {
             let plan = serde_json::json!({
                 "version": 1, "name": "x", "workspace": "w", "inputs": { "a": { "type": "array", "default": [1] } },

@@ -202,7 +202,14 @@ impl Play {
         self.runs_chosen += 1;
         let run = run_id(self.runs_chosen);
         let (id, attempt) = (self.id(step), self.attempt(step) + 1);
-        self.record(Event::StartIntended { step: id, attempt, run, parameters: Map::new(), recovery: None });
+        self.record(Event::StartIntended {
+            step: id,
+            attempt,
+            run,
+            parameters: Map::new(),
+            secrets: Vec::new(),
+            recovery: None,
+        });
         run
     }
 

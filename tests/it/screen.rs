@@ -197,6 +197,7 @@ impl Show {
             attempt,
             run,
             parameters: Map::new(),
+            secrets: Vec::new(),
             recovery: None,
         });
         run

@@ -3,7 +3,7 @@
 use synflow::flow::decide::Effect;
 use synflow::flow::policy::SENDS_MAX;
 use synflow::flow::{Event, Outcome, RunId, RunStatus, StartOutcome, StepState, Trust};
-use synflow::plan::{Retry, Step, StepIndex};
+use synflow::plan::{Piece, Retry, SecretRef, SecretText, Step, StepIndex};
 use synflow::time::Delay;
 
 use crate::play::{Play, not_sent, plan, refused, run_id, seen, step, tries, unclear};
@@ -295,4 +295,21 @@ fn a_clock_put_forward_does_not_end_the_look() {
         [Effect::LookUp { step: B, run: play.run(1) }],
         "one look is not enough"
     );
+}
+
+#[test]
+fn a_run_that_is_alike_but_for_secrets_is_left_to_a_person() {
+    let mut play = Play::new(plan(1, vec![step("a", &[])]));
+    let secret = SecretRef::parse("env:KEY").unwrap();
+    let secrets = vec![SecretText { at: "/key".to_owned(), pieces: vec![Piece::Secret(secret)] }];
+    let parameters = serde_json::json!({ "key": secrets[0].shown() }).as_object().unwrap().clone();
+    let (step, run) = (play.id(0), run_id(1));
+    play.record(Event::StartIntended { step, attempt: 1, run, parameters, secrets, recovery: None });
+    play.answer(0, unclear());
+    look_and_find(&mut play, &[run_id(77)]);
+    let facts = play.facts();
+    let [Event::AttemptEnded { outcome: Outcome::Unknown, error: Some(error), .. }] = facts.as_slice() else {
+        panic!("{facts:?}")
+    };
+    assert!(error.message.contains("secrets, which cannot be compared"), "{error:?}");
 }

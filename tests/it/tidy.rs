@@ -27,11 +27,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Acting.
     ("journal", &["time", "flow"]),
     ("synapse", &["time", "flow", "definition"]),
-    ("secret", &["synapse"]),
+    ("secret", &["time", "plan", "synapse"]),
     ("emulator::server", &["time", "emulator::model"]),
     ("emulator", &["time"]),
     ("report", &["time", "plan", "graph", "flow", "definition"]),
-    ("hook", &["time", "flow", "synapse"]),
+    ("hook", &["time", "synapse"]),
     ("driver", &["time", "plan", "graph", "flow", "journal", "synapse", "secret", "hook", "report"]),
     (
         "cli",

@@ -40,6 +40,7 @@ pub mod script;
 mod stamp;
 mod start;
 mod store;
+mod vault;
 mod walk;
 
 #[cfg(test)]
@@ -207,6 +208,11 @@ impl Model {
         definition.parameters.iter().filter(|it| it.is_secure).map(|it| it.name.clone()).collect()
     }
 
+    /// Says whether a request asks a Key Vault for a secret.
+    pub fn answers_with_secret(&self, request: &Request) -> bool {
+        target(request).operation == Operation::GetSecret
+    }
+
     /// Returns the workspace's name.
     pub fn workspace(&self) -> &str {
         &self.workspace.name
@@ -224,6 +230,11 @@ impl Model {
                 return identity::managed_identity(request, identity, early, self.now);
             }
             Operation::Discovery => return identity::discover(request, &target.name),
+            Operation::GetSecret => {
+                let asked = vault::Asked { vault: &target.name, secret: &target.id };
+                let (vaults, has_sign_in) = (&self.script.secrets, self.has_sign_in);
+                return vault::secret(request, &asked, vaults, &self.workspace, has_sign_in, self.now);
+            }
             _ => {}
         }
         let caller = if self.has_sign_in {
@@ -285,6 +296,7 @@ impl Model {
             Operation::Token
             | Operation::Discovery
             | Operation::ManagedIdentity
+            | Operation::GetSecret
             | Operation::Record
             | Operation::Unknown => {
                 let message = format!("No call is at {} {}.", request.method, request.path);

@@ -61,6 +61,8 @@ pub enum Operation {
     Discovery,
     /// GET `/metadata/identity/oauth2/token` and `/msi/token`
     ManagedIdentity,
+    /// GET `/keyvault/{vault}/secrets/{name}` and `/secrets/{name}`, with a version or without
+    GetSecret,
     /// GET `/_emulator/record`
     Record,
     /// Everything else
@@ -71,9 +73,9 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) operation: Operation,
-    /// The pipeline, trigger or tenant.
+    /// The pipeline, trigger, tenant or vault.
     pub(super) name: String,
-    /// The run, operation or assignment.
+    /// The run, operation, assignment or secret.
     pub(super) id: String,
 }
 
@@ -115,6 +117,12 @@ pub(super) fn target(request: &Request) -> Target {
         ("PUT", ["roleassignments", _]) => with_id(Operation::PutRoleAssignment),
         ("DELETE", ["roleassignments", _]) => with_id(Operation::DeleteRoleAssignment),
         ("GET", ["workspace"]) => found(Operation::GetWorkspace),
+        ("GET", ["secrets", _] | ["secrets", _, _]) => {
+            Target { operation: Operation::GetSecret, name: String::new(), id: parts[1..].join("/") }
+        }
+        ("GET", ["keyvault", _, "secrets", _] | ["keyvault", _, "secrets", _, _]) => {
+            Target { operation: Operation::GetSecret, name: part(1), id: parts[3..].join("/") }
+        }
         ("GET", ["_emulator", "record"]) => found(Operation::Record),
         ("GET", ["metadata", "identity", "oauth2", "token"] | ["msi", "token"]) => {
             found(Operation::ManagedIdentity)
@@ -153,6 +161,9 @@ mod tests {
             "r",
         );
         check("POST", "/t/oauth2/v2.0/token", Operation::Token, "t", "");
+        check("GET", "/keyvault/kv/secrets/key", Operation::GetSecret, "kv", "key");
+        check("GET", "/keyvault/kv/secrets/key/", Operation::GetSecret, "kv", "key");
+        check("GET", "/secrets/key/0123", Operation::GetSecret, "", "key/0123");
         check("PATCH", "/pipelines/p", Operation::Unknown, "", "");
         check("GET", "/pipelines/%ff", Operation::Unknown, "", "");
         check("GET", "/", Operation::Unknown, "", "");

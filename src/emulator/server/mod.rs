@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::line::{Breaker, Door};
-use self::recorder::Recorder;
+use self::recorder::{Hidden, Recorder};
 use crate::emulator::model::{Answer, CLIENT_ID, CLIENT_SECRET, Fate, Model, Record, Request, TENANT_ID};
 use crate::time::Timestamp;
 
@@ -129,6 +129,11 @@ impl Server {
         &self.desks[0].0
     }
 
+    /// Returns the address below which every Key Vault is, by its name.
+    pub fn key_vaults(&self) -> String {
+        format!("{}/keyvault", self.authority())
+    }
+
     /// Returns every workspace with its address, in the order they were given.
     pub fn endpoints(&self) -> Vec<(String, &str)> {
         self.desks.iter().map(|(url, desk)| (desk.lock().workspace().to_owned(), url.as_str())).collect()
@@ -178,10 +183,14 @@ async fn answer(
     let now = now();
     let answer = desk.lock().answer(now, &request);
     if let Some(recorder) = &desk.recorder {
-        let secrets = desk.lock().secret_parameters(&request);
+        let hidden = {
+            let model = desk.lock();
+            let parameters = model.secret_parameters(&request);
+            Hidden { parameters, is_secret: model.answers_with_secret(&request) }
+        };
         let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
         // A full disk must not change what the caller sees; the file is then short of exchanges.
-        let _ = recorder.add(&request, &secrets, &answer, now);
+        let _ = recorder.add(&request, &hidden, &answer, now);
     }
     if !answer.delay.to_std().is_zero() {
         let mut stop = desk.stop.clone();

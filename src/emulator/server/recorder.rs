@@ -19,9 +19,19 @@ pub(super) struct Recorder {
 const END: &[u8] = b"\n]\n";
 /// Members of answers that let their reader in.
 const TOKENS: [&str; 3] = ["access_token", "refresh_token", "id_token"];
+/// The member of a vault's answer that is the secret.
+const SECRET: &str = "value";
 /// Request headers worth keeping; authorization is not among them.
 const HEADERS: [&str; 5] =
     ["content-type", "if-match", "if-none-match", "x-ms-client-request-id", "x-ms-continuation"];
+
+/// What of an exchange is not kept.
+pub(super) struct Hidden {
+    /// The parameters of a start that are declared secret.
+    pub(super) parameters: Vec<String>,
+    /// Whether the answer is a vault's secret.
+    pub(super) is_secret: bool,
+}
 
 impl Recorder {
     /// Begins a recording, in place of an older one.
@@ -36,14 +46,14 @@ impl Recorder {
     pub(super) fn add(
         &mut self,
         request: &Request,
-        secrets: &[String],
+        hidden: &Hidden,
         answer: &Answer,
         now: Timestamp,
     ) -> io::Result<()> {
         if request.path.starts_with("/_emulator/") {
             return Ok(());
         }
-        let exchange = serde_json::to_string_pretty(&exchange(request, secrets, answer, now))?;
+        let exchange = serde_json::to_string_pretty(&exchange(request, hidden, answer, now))?;
         self.file.seek(SeekFrom::End(-(END.len() as i64)))?;
         let comma = if std::mem::take(&mut self.is_empty) { "" } else { "," };
         write!(self.file, "{comma}\n{exchange}")?;
@@ -51,7 +61,7 @@ impl Recorder {
     }
 }
 
-fn exchange(request: &Request, secrets: &[String], answer: &Answer, now: Timestamp) -> Value {
+fn exchange(request: &Request, hidden: &Hidden, answer: &Answer, now: Timestamp) -> Value {
     let host = request.origin.split_once("://").map_or("", |(_, host)| host);
     let query: Map<String, Value> =
         request.query_members().into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -77,9 +87,9 @@ fn exchange(request: &Request, secrets: &[String], answer: &Answer, now: Timesta
             "path": request.path,
             "query": query,
             "headers": headers,
-            "body": request_body(request, secrets),
+            "body": request_body(request, &hidden.parameters),
         },
-        "response": { "status": answer.status, "headers": answered, "body": response_body(answer) },
+        "response": { "status": answer.status, "headers": answered, "body": response_body(answer, hidden.is_secret) },
     });
     if answer.fate != Fate::Deliver {
         exchange["note"] =
@@ -99,12 +109,15 @@ fn request_body(request: &Request, secrets: &[String]) -> Value {
     body
 }
 
-fn response_body(answer: &Answer) -> Value {
+fn response_body(answer: &Answer, is_secret: bool) -> Value {
     let mut body = match serde_json::from_slice(&answer.body) {
         Ok(body) => body,
+        // Half of a vault's answer may be the half with the secret.
+        Err(_) if is_secret => Value::String("(removed)".to_owned()),
         Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
     };
-    for token in TOKENS {
+    let of_vault = if is_secret { &[SECRET][..] } else { &[] };
+    for token in TOKENS.iter().chain(of_vault) {
         if let Some(value) = body.get_mut(token) {
             *value = "(removed)".into();
         }

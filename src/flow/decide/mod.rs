@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
 use crate::flow::{Event, Flow, Outcome, Recovery, RunId, StepState};
-use crate::plan::{RetryOn, StepIndex};
+use crate::plan::{RetryOn, SecretText, StepIndex};
 use crate::time::Timestamp;
 
 /// Something wanted from the world. It may be lost; deciding again brings it back.
@@ -26,8 +26,10 @@ pub enum Effect {
         step: StepIndex,
         /// The attempt it begins.
         attempt: u32,
-        /// The rendered parameters.
+        /// The rendered parameters; a secret in them stands as the template that asks for it.
         parameters: Map<String, Value>,
+        /// The texts among them that hold secrets.
+        secrets: Vec<SecretText>,
         /// The failed run to take up, if the pipeline shall not run whole.
         recovery: Option<Recovery>,
     },
@@ -62,8 +64,8 @@ pub enum Effect {
         /// Whether to ask for the runs that it started, too: a cancelled run is over when they are.
         with_children: bool,
     },
-    /// Search the runs of the step's pipeline for the one that an unclear start made: equal parameters, begun between
-    /// these times by our clock, claimed by no attempt of another flow.
+    /// Search the runs of the step's pipeline for the one that an unclear start made: equal parameters, those with
+    /// secrets left out, begun between these times by our clock, claimed by no attempt of another flow.
     Search {
         /// The step.
         step: StepIndex,
@@ -76,8 +78,10 @@ pub enum Effect {
     LookAround {
         /// The step.
         step: StepIndex,
-        /// The parameters that it would send.
+        /// The parameters that it would send; a secret in them stands as the template that asks for it.
         parameters: Map<String, Value>,
+        /// The texts among them that hold secrets.
+        secrets: Vec<SecretText>,
     },
     /// Ask Synapse to cancel a run and its children.
     Cancel {

@@ -9,7 +9,7 @@ use crate::flow::policy::Limits;
 use crate::flow::room::Room;
 use crate::flow::watch::Watch;
 use crate::flow::{Event, Flow, Outcome, Recovery, Restart, StepState, Trust};
-use crate::plan::{IfRunning, RetryMode, StepIndex};
+use crate::plan::{IfRunning, RetryMode, SecretText, StepIndex, render_parameters};
 use crate::time::Timestamp;
 
 /// Starts what is ready while there are places: by rank, retries among them once they are due.
@@ -88,18 +88,20 @@ fn start(
     if let Err((outcome, reason)) = admitted(flow, step) {
         return Err(over(outcome, reason));
     }
-    let parameters = rendered(flow, step).map_err(|reason| over(Outcome::Failed, reason))?;
+    let (parameters, secrets) = rendered(flow, step).map_err(|reason| over(Outcome::Failed, reason))?;
     let attempt = flow.run(step).attempts.len() as u32 + 1;
     if place.if_running != IfRunning::Start {
         let around = watch.around_since(step, now - limits.beat);
         let others = around.map(|around| around.iter().filter(|it| !flow.claims(it.run)).collect::<Vec<_>>());
         let Some(others) = others else {
-            decision.want(watch, now, Effect::LookAround { step, parameters });
+            decision.want(watch, now, Effect::LookAround { step, parameters, secrets });
             return Ok(None);
         };
         if let Some(first) = others.first() {
             let reason = format!("pipeline `{}` runs already: run {}", place.pipeline, first.run);
-            match (place.if_running, others.iter().find(|other| other.is_equal)) {
+            // Whether secrets are equal, nobody can tell.
+            let equal = others.iter().find(|other| other.is_equal && secrets.is_empty());
+            match (place.if_running, equal) {
                 (IfRunning::Skip, _) => return Err(over(Outcome::NotNeeded, reason)),
                 (IfRunning::Fail, _) => return Err(over(Outcome::Failed, reason)),
                 (IfRunning::Attach, Some(equal)) => {
@@ -108,12 +110,12 @@ fn start(
                 }
                 _ => {}
             }
-            decision.want(watch, now, Effect::LookAround { step, parameters });
+            decision.want(watch, now, Effect::LookAround { step, parameters, secrets });
             return Ok(None);
         }
     }
-    let recovery = recovery(flow, step, &parameters);
-    Ok(Some(Effect::Start { step, attempt, parameters, recovery }))
+    let recovery = recovery(flow, step, &parameters, &secrets);
+    Ok(Some(Effect::Start { step, attempt, parameters, secrets, recovery }))
 }
 
 /// Asks a step's own condition, once for each time the step begins: a retry does not ask again. Fails with how the step
@@ -136,10 +138,17 @@ fn admitted(flow: &Flow, step: StepIndex) -> Result<(), (Outcome, String)> {
 }
 
 /// Returns the failed run that the next attempt takes up: the one before it, with the same parameters, if the plan asks
-/// for that and its end allows it.
-fn recovery(flow: &Flow, step: StepIndex, parameters: &Map<String, Value>) -> Option<Recovery> {
+/// for that and its end allows it. Secrets are the same if they are kept in the same place: of one that has changed since, the
+/// service makes a run of its own, which runs whole.
+fn recovery(
+    flow: &Flow,
+    step: StepIndex,
+    parameters: &Map<String, Value>,
+    secrets: &[SecretText],
+) -> Option<Recovery> {
     let last = flow.run(step).last_attempt()?;
-    let is_wanted = flow.step(step).retry.mode == RetryMode::FromFailure && last.parameters == *parameters;
+    let is_same = last.parameters == *parameters && last.secrets == secrets;
+    let is_wanted = flow.step(step).retry.mode == RetryMode::FromFailure && is_same;
     match &last.restart {
         Some(Restart::From { activity }) if is_wanted => {
             Some(Recovery { run: last.run, activity: activity.clone() })
@@ -148,18 +157,12 @@ fn recovery(flow: &Flow, step: StepIndex, parameters: &Map<String, Value>) -> Op
     }
 }
 
-/// Returns the parameters that an attempt sends.
+/// Returns the parameters that an attempt sends, and the texts among them that hold secrets.
 ///
 /// A later attempt sends what the first one did: a retry must not mean something else.
-fn rendered(flow: &Flow, step: StepIndex) -> Result<Map<String, Value>, String> {
+fn rendered(flow: &Flow, step: StepIndex) -> Result<(Map<String, Value>, Vec<SecretText>), String> {
     if let Some(earlier) = flow.run(step).current_attempt() {
-        return Ok(earlier.parameters.clone());
+        return Ok((earlier.parameters.clone(), earlier.secrets.clone()));
     }
-    let scope = flow.scope(step);
-    let parameters = flow.step(step).parameters.iter();
-    let render = |(name, template): &(String, crate::plan::Template)| {
-        let value = template.render(&scope).map_err(|why| format!("parameter `{name}`: {why}"))?;
-        Ok((name.clone(), value))
-    };
-    parameters.map(render).collect()
+    render_parameters(&flow.step(step).parameters, &flow.scope(step))
 }

@@ -84,6 +84,13 @@ fn pursue(
         }
         match candidates.as_slice() {
             [] => {}
+            // A run of others may differ in what cannot be compared.
+            [run] if !attempt.secrets.is_empty() => {
+                let why = format!(
+                    "run {run} may be its own: it is alike but for secrets, which cannot be compared"
+                );
+                return decision.facts.push(lost(flow, step, step_run, &why));
+            }
             [run] if !has_rival(flow, step) => {
                 let id = flow.step(step).id.clone();
                 let adopted =

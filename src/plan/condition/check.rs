@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::evaluate::{compared, holds, no_list, no_truth, said, uncomparable};
+use super::parse::no_secret;
 use super::tree::{Body, Comparison, Join, Node, Span, quoted};
 use super::{Problem, respell};
 use crate::plan::code::Code;
@@ -152,6 +153,11 @@ impl Check<'_> {
         {
             let (message, help) = function.usage(Language::Condition);
             self.refuse(node.span.clone(), Refusal::new(Code::HelperValue, message).help(help));
+            return Seen::default();
+        }
+        let is_secret_input = |name: &&str| parts[0] == "inputs" && self.known.secret_inputs.contains(*name);
+        if parts.first() == Some(&"secret") || parts.get(1).is_some_and(is_secret_input) {
+            self.refuse(node.span.clone(), no_secret());
             return Seen::default();
         }
         match resolve(path, optional, NamesHere::All, self.known) {
@@ -460,6 +466,7 @@ fn respelled(refusal: &Refusal, parts: &[&str]) -> Refusal {
     let said = |text: &String| respell::sentence(text);
     let mut respelled = Refusal {
         code: refusal.code,
+        hides_source: refusal.hides_source,
         message: said(&refusal.message),
         label: said(&refusal.label),
         help: refusal.help.iter().map(said).collect(),

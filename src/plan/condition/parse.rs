@@ -467,11 +467,15 @@ fn nothing_before(sign: &str, span: Span) -> Problem {
     syntax(span, &message, "write a value: a name such as `inputs.full_reload`, a number or a text in quotes")
 }
 
+/// Refuses a secret, however it is named: why a step is skipped is written down and shown.
+pub(super) fn no_secret() -> Refusal {
+    Refusal::new(Code::SecretNotHere, "a condition cannot read a secret")
+        .help("secrets stand in the `parameters` of a step: let the pipeline itself decide by them")
+}
+
 fn unknown_helper(name: &str, span: Span) -> Problem {
     if name == "secret" {
-        let refusal = Refusal::new(Code::NameNotHere, "a condition cannot read a secret")
-            .help("secrets are resolved for the start alone: use `secret` in `parameters`");
-        return Problem { span, refusal };
+        return Problem { span, refusal: no_secret() };
     }
     let helpers = || Function::all().map(|(name, _)| name).chain(["env"]);
     let refusal = Refusal::new(Code::UnknownHelper, format!("there is no helper `{}`", excerpt(name)));

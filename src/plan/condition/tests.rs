@@ -221,7 +221,8 @@ fn types_are_checked_where_they_are_known() {
     check("inputs.t == emea", "E0402", "emea");
     check("lower == \"x\"", "E0410", "lower");
     check("env(\"NONE\") == \"x\"", "N0502", "env(\"NONE\")");
-    check("secret(\"env:X\") == \"x\"", "E0406", "secret");
+    check("secret(\"env:X\") == \"x\"", "E0426", "secret");
+    check("secret.X == \"x\"", "E0426", "secret.X");
     check("true", "W0410", "'true'");
     check("not (1 < 2)", "W0410", "'not (1 < 2)'");
     check("inputs.yes or true", "W0410", "'inputs.yes or true'");

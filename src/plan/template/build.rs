@@ -12,8 +12,9 @@ use super::place::inside;
 use super::{Body, OutputRead, Template};
 use crate::plan::StepId;
 use crate::plan::code::Code;
-use crate::plan::diagnostic::Diagnostic;
+use crate::plan::diagnostic::{Diagnostic, Span};
 use crate::plan::reader::{Reader, excerpt};
+use crate::plan::secret::SecretRef;
 use crate::plan::source::{Entry, Node, Yaml};
 
 /// Compiles a value in which texts may be templates. What the environment must give is added to `env`.
@@ -24,12 +25,12 @@ pub(in crate::plan) fn build(
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
 ) -> Template {
-    let (reads, inputs, outputs) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-    let mut build = Build { reader, here, known, env, reads, inputs, outputs };
+    let (reads, inputs, outputs, secrets) = (BTreeMap::new(), BTreeSet::new(), Vec::new(), Vec::new());
+    let mut build = Build { reader, here, known, env, reads, inputs, outputs, secrets };
     let body = build.body(node);
-    let Build { reads, inputs, outputs, .. } = build;
+    let Build { reads, inputs, outputs, secrets, .. } = build;
     let steps = reads.keys().cloned().collect();
-    Template { body, steps, reads, inputs, outputs, place: node.span().place }
+    Template { body, steps, reads, inputs, outputs, secrets, place: node.span().place }
 }
 
 /// Compiles a value and renders it at once; nothing if it uses what has no value yet, or is wrong.
@@ -59,6 +60,7 @@ struct Build<'b, 'r, 'k> {
     reads: BTreeMap<StepId, crate::plan::Place>,
     inputs: BTreeSet<String>,
     outputs: Vec<OutputRead>,
+    secrets: Vec<(Option<SecretRef>, Span)>,
 }
 
 impl Build<'_, '_, '_> {
@@ -124,7 +126,7 @@ impl Build<'_, '_, '_> {
     }
 
     fn text(&mut self, node: &Node, text: &str) -> Body {
-        if self.here == NamesHere::All && text.starts_with('@') {
+        if self.here != NamesHere::Early && text.starts_with('@') {
             self.reader.report(
                 Diagnostic::at(
                     Code::LiteralExpression,
@@ -135,7 +137,7 @@ impl Build<'_, '_, '_> {
                 .help("expressions belong in the pipeline; give a value here, or a template `{{...}}`"),
             );
         }
-        if self.here == NamesHere::All && looks_numeric(text) && node.spelling(self.reader.text) == text {
+        if self.here != NamesHere::Early && looks_numeric(text) && node.spelling(self.reader.text) == text {
             self.reader.report(
                 Diagnostic::at(
                     Code::LeadingZero,
@@ -184,6 +186,9 @@ impl Build<'_, '_, '_> {
                 Diagnostic::at(Code::VariableOpen, span, message).help("set it before the plan is started"),
             );
         }
+        for (reference, at, bytes) in found.secrets {
+            self.secrets.push((reference, inside(node, self.reader.text, text, at, bytes)));
+        }
         self.env.extend(found.env);
         self.inputs.extend(found.inputs);
         let (body, tried) = match compiled {
@@ -200,6 +205,15 @@ impl Build<'_, '_, '_> {
                 };
                 (Body::Text(Arc::new(template)), tried)
             }
+            Compiled::Sealed(parts) => {
+                let (scope, context) = (&self.known.scope, &self.known.context);
+                let tried = if found.is_open {
+                    Ok(())
+                } else {
+                    parts.iter().try_for_each(|part| part.render(scope, context).map(drop))
+                };
+                (Body::Sealed(parts.into()), tried)
+            }
         };
         if let Err(message) = tried {
             let help = "for a list or object inside a text write `{{json NAME}}`, for what may be missing `{{default NAME VALUE}}`";
@@ -211,6 +225,9 @@ impl Build<'_, '_, '_> {
     fn problem(&mut self, node: &Node, text: &str, problem: Problem) {
         let Problem { at, bytes, refusal } = problem;
         let span = inside(node, self.reader.text, text, at, bytes);
+        if refusal.hides_source {
+            self.reader.hide(node);
+        }
         let mut finding = Diagnostic::at(refusal.code, span, refusal.message).label(refusal.label);
         finding.help = refusal.help;
         self.reader.report(finding);

@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod parse;
 mod place;
+mod sealed;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::diagnostic::Span;
+use super::secret::{Rendered, SecretRef, SecretText, pointer_step, shown};
 use super::sketch::iteration_id;
 use super::{Each, Outputs, Place, Plan, StepId};
 use expression::Expression;
+use sealed::Part;
 
 pub(super) use build::{build, render_now};
 pub(super) use names::{Known, Meaning, NamesHere, Refusal, resolve};
@@ -38,6 +41,8 @@ pub struct Template {
     /// The inputs that are used; [`ALL_INPUTS`] among them stands for all.
     inputs: BTreeSet<String>,
     outputs: Vec<OutputRead>,
+    /// The secrets it asks for, each with its place; no reference where that is not known yet.
+    secrets: Vec<(Option<SecretRef>, Span)>,
     place: Place,
 }
 
@@ -65,6 +70,8 @@ enum Body {
     Lone(Arc<Expression>),
     /// A longer text around expressions or blocks.
     Text(Arc<handlebars::Template>),
+    /// A text that holds secrets, around which it has been split.
+    Sealed(Arc<[Part]>),
     List(Vec<Body>),
     Map(Vec<(String, Body)>),
 }
@@ -105,7 +112,8 @@ impl Template {
     /// Returns a template that is just this value.
     pub fn plain(value: Value, place: Place) -> Self {
         let (reads, steps, inputs) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { body: Body::Plain(value), reads, steps, inputs, outputs: Vec::new(), place }
+        let (outputs, secrets) = (Vec::new(), Vec::new());
+        Self { body: Body::Plain(value), reads, steps, inputs, outputs, secrets, place }
     }
 
     /// Returns the steps whose facts this template reads.
@@ -133,25 +141,114 @@ impl Template {
         self.inputs.contains(name) || self.inputs.contains(ALL_INPUTS)
     }
 
-    /// Returns the value with every template replaced; fails with a sentence that names the cause.
+    /// Says whether the value holds secrets.
+    pub fn has_secrets(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
+    /// Returns the secrets that it asks for, each with its place; no reference where that is not known yet.
+    pub(super) fn secrets(&self) -> &[(Option<SecretRef>, Span)] {
+        &self.secrets
+    }
+
+    /// Returns where the secrets in it are kept; fails with a sentence that names the cause.
+    ///
+    /// Asks for nothing but what is known before the flow begins.
+    pub fn references(&self, scope: &Scope) -> Result<Vec<SecretRef>, String> {
+        let mut found = Vec::new();
+        self.body.references(scope, &mut found)?;
+        Ok(found)
+    }
+
+    /// Returns the value with every template replaced, as people may see it: secrets stand in it as the templates that ask
+    /// for them. Fails with a sentence that names the cause.
     pub fn render(&self, scope: &Scope) -> Result<Value, String> {
-        self.body.render(&mut Names { scope, given: None, made: None })
+        Ok(self.render_for_request(scope)?.value)
     }
 
     /// Does the same with the engine's form of the scope at hand.
     fn render_with(&self, scope: &Scope, context: &handlebars::Context) -> Result<Value, String> {
-        self.body.render(&mut Names { scope, given: Some(context), made: None })
+        Rendering { given: Some(context), ..Rendering::new(scope) }.body(&self.body)
+    }
+
+    /// Returns the value with every template replaced, and how its texts with secrets are put together when it is sent.
+    /// Fails with a sentence that names the cause.
+    pub fn render_for_request(&self, scope: &Scope) -> Result<Rendered, String> {
+        let mut rendering = Rendering::new(scope);
+        let value = rendering.body(&self.body)?;
+        Ok(Rendered { value, secrets: rendering.secrets })
     }
 }
 
-/// A scope, and its form for the engine once a text has asked for it.
-struct Names<'n> {
-    scope: &'n Scope,
-    given: Option<&'n handlebars::Context>,
-    made: Option<handlebars::Context>,
+impl Body {
+    fn references(&self, scope: &Scope, found: &mut Vec<SecretRef>) -> Result<(), String> {
+        match self {
+            Self::Plain(_) | Self::Lone(_) | Self::Text(_) => Ok(()),
+            Self::Sealed(parts) => parts.iter().try_for_each(|part| {
+                if let Part::Secret(reference) = part {
+                    found.push(sealed::reference(reference, scope)?);
+                }
+                Ok(())
+            }),
+            Self::List(items) => items.iter().try_for_each(|item| item.references(scope, found)),
+            Self::Map(entries) => entries.iter().try_for_each(|(_, body)| body.references(scope, found)),
+        }
+    }
 }
 
-impl Names<'_> {
+/// A value on its way from templates to JSON.
+struct Rendering<'s> {
+    scope: &'s Scope,
+    /// The scope in the engine's form, where somebody has it at hand.
+    given: Option<&'s handlebars::Context>,
+    /// The same, once a text has asked for it.
+    made: Option<handlebars::Context>,
+    /// Where the current part of the value stands, as a JSON pointer.
+    at: String,
+    secrets: Vec<SecretText>,
+}
+
+impl<'s> Rendering<'s> {
+    const fn new(scope: &'s Scope) -> Self {
+        Self { scope, given: None, made: None, at: String::new(), secrets: Vec::new() }
+    }
+
+    fn body(&mut self, body: &Body) -> Result<Value, String> {
+        let scope = self.scope;
+        match body {
+            Body::Plain(value) => Ok(value.clone()),
+            Body::Lone(expression) => expression.render(scope),
+            Body::Text(text) => engine::render(text, self.context()?, scope).map(Value::String),
+            Body::Sealed(parts) => {
+                let context = self.context()?;
+                let pieces: Vec<_> =
+                    parts.iter().map(|part| part.render(scope, context)).collect::<Result<_, _>>()?;
+                let shown = shown(&pieces);
+                self.secrets.push(SecretText { at: self.at.clone(), pieces });
+                Ok(Value::String(shown))
+            }
+            Body::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(n, item)| self.inside(&n.to_string(), item))
+                .collect::<Result<_, _>>()
+                .map(Value::Array),
+            Body::Map(entries) => entries
+                .iter()
+                .map(|(key, body)| Ok((key.clone(), self.inside(key, body)?)))
+                .collect::<Result<Map<_, _>, _>>()
+                .map(Value::Object),
+        }
+    }
+
+    fn inside(&mut self, key: &str, body: &Body) -> Result<Value, String> {
+        let length = self.at.len();
+        self.at += &pointer_step(key);
+        let value = self.body(body);
+        self.at.truncate(length);
+        value
+    }
+
     fn context(&mut self) -> Result<&handlebars::Context, String> {
         match (self.given, &mut self.made) {
             (Some(given), _) => Ok(given),
@@ -159,25 +256,6 @@ impl Names<'_> {
                 Some(context) => context,
                 None => made.insert(engine::context(self.scope)?),
             }),
-        }
-    }
-}
-
-impl Body {
-    fn render(&self, names: &mut Names<'_>) -> Result<Value, String> {
-        match self {
-            Self::Plain(value) => Ok(value.clone()),
-            Self::Lone(expression) => expression.render(names.scope),
-            Self::Text(text) => {
-                let scope = names.scope;
-                engine::render(text, names.context()?, scope).map(Value::String)
-            }
-            Self::List(items) => items.iter().map(|item| item.render(names)).collect(),
-            Self::Map(entries) => entries
-                .iter()
-                .map(|(key, body)| Ok((key.clone(), body.render(names)?)))
-                .collect::<Result<Map<_, _>, _>>()
-                .map(Value::Object),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) input_kinds: BTreeMap<String, Kind>,
     /// Inputs that are declared further down.
     pub(in crate::plan) later_inputs: BTreeSet<String>,
-    /// The inputs that are references to secrets.
+    /// Inputs whose value is a reference to a secret.
     pub(in crate::plan) secret_inputs: BTreeSet<String>,
     /// The outputs that each step declares.
     pub(in crate::plan) outputs: Declared,
@@ -142,6 +142,8 @@ pub(in crate::plan) enum NamesHere {
     Early,
     /// Also `steps` and `flow`.
     All,
+    /// Also `secret`: what a request carries, and nothing else may hold.
+    Request,
     /// In a webhook that is sent when the flow has ended: also how.
     AtEnd,
     /// In a webhook that is sent when the flow is late: also by what.
@@ -152,10 +154,15 @@ impl NamesHere {
     /// Returns what of the flow can be named here, besides its id and start.
     pub(in crate::plan) const fn told(self) -> &'static [&'static str] {
         match self {
-            Self::Early | Self::All => &[],
+            Self::Early | Self::All | Self::Request => &[],
             Self::AtEnd => &["outcome", "exit_code", "ended_at", "summary"],
             Self::AtDeadline => &["deadline", "summary"],
         }
+    }
+
+    /// Says whether what stands here is sent and not kept, so that it may hold secrets.
+    pub(in crate::plan) const fn admits_secrets(self) -> bool {
+        matches!(self, Self::Request | Self::AtEnd | Self::AtDeadline)
     }
 }
 
@@ -166,6 +173,8 @@ pub(in crate::plan) struct Refusal {
     pub(in crate::plan) message: String,
     pub(in crate::plan) label: String,
     pub(in crate::plan) help: Vec<String>,
+    /// Whether the text it is about may be a secret, so that no message shows its line.
+    pub(in crate::plan) hides_source: bool,
 }
 
 /// What a good name stands for.
@@ -183,12 +192,10 @@ pub(in crate::plan) enum Meaning {
 
 /// The first words of names, in the order in which a message lists them.
 const ROOTS: [&str; 7] = ["inputs", "steps", "each", "plan", "flow", "env", "environment"];
-/// First words that a later version of the language has.
-const LATER_ROOTS: [&str; 1] = ["secret"];
 
 impl Refusal {
     pub(in crate::plan) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), label: String::new(), help: Vec::new() }
+        Self { code, message: message.into(), label: String::new(), help: Vec::new(), hides_source: false }
     }
 
     pub(in crate::plan) fn label(mut self, label: impl Into<String>) -> Self {
@@ -198,6 +205,11 @@ impl Refusal {
 
     pub(in crate::plan) fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
+        self
+    }
+
+    pub(in crate::plan) const fn hide_source(mut self, hides_source: bool) -> Self {
+        self.hides_source = hides_source;
         self
     }
 
@@ -251,16 +263,16 @@ pub(in crate::plan) fn resolve(
         }
         ["env"] => Err(Refusal::new(Code::UnknownName, "`env` needs the name of a variable")
             .help("write `{{env \"NAME\"}}`")),
+        ["secret", name, ..] => {
+            Err(Refusal::new(Code::UnknownName, "secrets are read with the helper `secret`").help(format!(
+                "write `{{{{secret \"env:{name}\"}}}}`, and single quotes around the whole value"
+            )))
+        }
         [first @ ("activities" | "return_value"), ..] => {
             Err(Refusal::new(Code::NameNotHere, format!("`{first}` can be read only in a step's `outputs`"))
                 .help(format!("declare it there, `outputs: {{ rows: \"{{{{{}}}}}\" }}`", parts.join(".")))
                 .help("and read it here as `steps.STEP.outputs.rows`"))
         }
-        [first, ..] if LATER_ROOTS.contains(first) => Err(Refusal::new(
-            Code::LaterKey,
-            format!("`{first}` is not supported by this version of synflow yet"),
-        )
-        .help("remove it, or use a version that has it")),
         [first, rest @ ..] => Err(unknown_root(first, rest, known)),
         [] => Err(Refusal::new(Code::UnknownName, "`this` means nothing outside `#each` and `#with`")
             .help("write the whole name: `inputs.day`")),
@@ -326,14 +338,6 @@ fn unknown_root(first: &str, rest: &[&str], known: &Known<'_>) -> Refusal {
 }
 
 fn input(name: &str, rest: &[&str], optional: bool, known: &Known<'_>) -> Result<Meaning, Refusal> {
-    if known.secret_inputs.contains(name) {
-        // Its value is only a reference: sent as it is, it would be taken for the secret.
-        return Err(Refusal::new(
-            Code::LaterKey,
-            format!("the secret of `inputs.{name}` cannot be sent by this version of synflow yet"),
-        )
-        .help("let the pipeline read it from its own Key Vault"));
-    }
     if known.open_inputs.contains(name) {
         return Ok(Meaning::Later);
     }

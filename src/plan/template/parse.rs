@@ -9,17 +9,17 @@ use serde_json::Value;
 use super::engine::{self, TEXT, THERE};
 use super::expression::Expression;
 use super::names::{Known, Meaning, NamesHere, Refusal, resolve};
+use super::sealed::{Part, SECRET, Sealed, split};
 use super::unreadable::{too_deep, unreadable};
 use crate::plan::code::Code;
 use crate::plan::function::{Failure, Function, Language, Param};
+use crate::plan::secret::SecretRef;
 use crate::plan::words;
 
 /// How many problems of one text are reported.
 const PROBLEMS_MAX: usize = 20;
 /// Helpers that take a block.
 const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
-/// Helpers that a later version of the language has.
-const LATER_HELPERS: [&str; 1] = ["secret"];
 
 /// A text that has been understood.
 pub(super) struct Parsed {
@@ -31,6 +31,7 @@ pub(super) struct Parsed {
 pub(super) enum Compiled {
     Lone(Expression),
     Text(Template),
+    Sealed(Vec<Part>),
 }
 
 /// What a text asks for.
@@ -46,6 +47,8 @@ pub(super) struct Found {
     pub(super) env: Vec<String>,
     /// Variables that are not set, each with the byte where it is read.
     pub(super) unset: Vec<(String, usize)>,
+    /// The secrets it asks for, each with its place in the text and its length; no reference where that is not known yet.
+    pub(super) secrets: Vec<(Option<SecretRef>, usize, usize)>,
     /// Whether it uses something that has no value yet, so that it cannot be tried.
     pub(super) is_open: bool,
 }
@@ -80,31 +83,46 @@ pub(super) fn parse(text: &str, here: NamesHere, known: &Known<'_>) -> Result<Pa
         known,
         cursor: Cursor { byte: 0, line: 1, column: 1 },
         locals: Vec::new(),
+        blocks: 0,
+        is_in_reference: false,
+        sealed: Vec::new(),
         found: Found::default(),
         problems: Vec::new(),
     };
-    let lone = lone(&template).map(|inline| walk.expression(inline));
+    // A secret is never an expression of its own: its value is not known where expressions are evaluated.
+    let lone = lone(&template).filter(|inline| !walk.asks_for_secret(inline));
+    let lone = lone.map(|inline| walk.expression(inline));
     if lone.is_none() {
         walk.template(&mut template, 0);
     }
-    let Walk { found, problems, .. } = walk;
+    let Walk { mut found, problems, sealed, .. } = walk;
     if !problems.is_empty() {
         return Err(problems);
+    }
+    if !sealed.is_empty() {
+        found.secrets = sealed.iter().map(|it| (it.known.clone(), it.at, it.bytes)).collect();
+        return Ok(Parsed { compiled: Compiled::Sealed(split(template, sealed)), found });
     }
     let compiled = lone.flatten().map_or(Compiled::Text(template), Compiled::Lone);
     Ok(Parsed { compiled, found })
 }
 
-struct Walk<'w> {
+pub(super) struct Walk<'w> {
     text: &'w str,
-    here: NamesHere,
-    known: &'w Known<'w>,
+    pub(super) here: NamesHere,
+    pub(super) known: &'w Known<'w>,
     /// Where the current element stands: its names follow.
     cursor: Cursor,
     /// Names that blocks around the current element declare: `as |item|`.
     locals: Vec<String>,
-    found: Found,
-    problems: Vec<Problem>,
+    /// How many blocks stand around the current element.
+    pub(super) blocks: usize,
+    /// Whether what is walked says where a secret is kept.
+    pub(super) is_in_reference: bool,
+    /// The secrets at the top of the text.
+    pub(super) sealed: Vec<Sealed>,
+    pub(super) found: Found,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Walk<'_> {
@@ -122,6 +140,11 @@ impl Walk<'_> {
                 self.cursor.advance(self.text, mapping.0, mapping.1);
             }
             match element {
+                TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline)
+                    if self.blocks == 0 && self.asks_for_secret(inline) =>
+                {
+                    self.seal(n, inline);
+                }
                 TemplateElement::Expression(inline) | TemplateElement::HtmlExpression(inline) => {
                     self.inline(inline, depth);
                 }
@@ -187,6 +210,7 @@ impl Walk<'_> {
         let declared = self.locals.len();
         let inner = if name == "each" || name == "with" { depth + 1 } else { depth };
         self.locals.extend(block_params(block.block_param.as_ref()));
+        self.blocks += 1;
         if let Some(template) = &mut block.template {
             self.template(template, inner);
         }
@@ -194,10 +218,16 @@ impl Walk<'_> {
         if let Some(template) = &mut block.inverse {
             self.template(template, depth);
         }
+        self.blocks -= 1;
     }
 
     /// Checks what is given to a helper or stands alone; gives its value if that is known now.
-    fn parameter(&mut self, parameter: &mut Parameter, depth: usize, optional: bool) -> Option<Value> {
+    pub(super) fn parameter(
+        &mut self,
+        parameter: &mut Parameter,
+        depth: usize,
+        optional: bool,
+    ) -> Option<Value> {
         match parameter {
             Parameter::Literal(value) => Some(value.clone()),
             Parameter::Path(path) => {
@@ -207,12 +237,20 @@ impl Walk<'_> {
             Parameter::Subexpression(call) => {
                 let TemplateElement::Expression(call) = call.element.as_mut() else { return None };
                 if call.name.as_name() == Some("env") {
+                    if self.is_in_reference {
+                        self.refuse_variable();
+                        return None;
+                    }
                     let value = match call.params.as_slice() {
                         [Parameter::Literal(Value::String(name))] => self.known.env.get(name),
                         _ => None,
                     };
                     *parameter = self.env(call, optional)?;
                     return value.map(|value| value.as_str().into());
+                }
+                if call.name.as_name() == Some(SECRET) {
+                    self.refuse_secret(SECRET);
+                    return None;
                 }
                 if call.params.is_empty() && call.hash.is_empty() {
                     *parameter = call.name.clone();
@@ -356,7 +394,12 @@ impl Walk<'_> {
     }
 
     fn root(&mut self, name: &str, parts: &[String], optional: bool) -> Option<Value> {
-        if parts.len() == 1 && (Function::named(name).is_some() || name == "env") {
+        let is_helper = name == SECRET && !self.here.admits_secrets();
+        if is_helper || self.is_secret_input(parts) && !self.is_in_reference {
+            self.refuse_secret(name);
+            return None;
+        }
+        if parts.len() == 1 && (Function::named(name).is_some() || name == "env" || name == SECRET) {
             self.refuse(name, usage(name));
             return None;
         }
@@ -396,7 +439,7 @@ impl Walk<'_> {
     }
 
     /// Reports a problem with a piece of the text behind the cursor.
-    fn refuse(&mut self, piece: &str, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, piece: &str, refusal: Refusal) {
         if self.problems.len() < PROBLEMS_MAX {
             let at = self.find(piece);
             self.problems.push(Problem { at, bytes: piece.len(), refusal });
@@ -404,7 +447,7 @@ impl Walk<'_> {
     }
 
     /// Returns where a piece stands behind the cursor.
-    fn find(&self, piece: &str) -> usize {
+    pub(super) fn find(&self, piece: &str) -> usize {
         let start = self.cursor.byte;
         let rest = self.text.get(start..).unwrap_or_default();
         rest.find(piece).map_or(start, |at| start + at)
@@ -441,9 +484,13 @@ pub(super) fn lone(template: &Template) -> Option<&HelperTemplate> {
     }
 }
 
-fn usage(name: &str) -> Refusal {
+pub(super) fn usage(name: &str) -> Refusal {
     let (message, help) = match Function::named(name) {
         Some(function) => function.usage(Language::Template),
+        None if name == SECRET => (
+            "`secret` takes one reference in quotes, or a name whose value is one".to_owned(),
+            "write `{{secret \"env:NAME\"}}`, `\"file:PATH\"` or `\"keyvault:VAULT/NAME\"`".to_owned(),
+        ),
         None => {
             ("`env` takes the name of a variable in quotes".to_owned(), "write `{{env \"NAME\"}}`".to_owned())
         }
@@ -452,11 +499,7 @@ fn usage(name: &str) -> Refusal {
 }
 
 fn unknown_helper(name: &str) -> Refusal {
-    if LATER_HELPERS.contains(&name) {
-        let message = format!("the helper `{name}` is not supported by this version of synflow yet");
-        return Refusal::new(Code::LaterKey, message).help("remove it, or use a version that has it");
-    }
-    let helpers = || Function::all().map(|(name, _)| name).chain(["env"]);
+    let helpers = || Function::all().map(|(name, _)| name).chain(["env", SECRET]);
     let refusal = Refusal::new(Code::UnknownHelper, format!("there is no helper `{name}`"));
     let refusal = match words::nearest(name, helpers()) {
         Some(near) => refusal.label(format!("did you mean `{near}`?")),
@@ -478,7 +521,7 @@ pub(super) fn as_parameter(inline: &HelperTemplate) -> Parameter {
 }
 
 /// Returns a checked parameter as an expression.
-fn expression(parameter: &Parameter) -> Option<Expression> {
+pub(super) fn expression(parameter: &Parameter) -> Option<Expression> {
     match parameter {
         Parameter::Literal(value) => Some(Expression::Literal(value.clone())),
         Parameter::Path(Path::Relative((segments, _))) => Some(Expression::Name(parts(segments))),

@@ -463,11 +463,12 @@ impl World {
     /// Records what must be on the disk before an effect may begin.
     fn intend(&mut self, effect: &Effect) -> Result<(), Gone> {
         let event = match effect {
-            Effect::Start { step, attempt, parameters, recovery } => Event::StartIntended {
+            Effect::Start { step, attempt, parameters, secrets, recovery } => Event::StartIntended {
                 step: self.owner().flow.step(*step).id.clone(),
                 attempt: *attempt,
                 run: RunId(self.dice.uuid()),
                 parameters: parameters.clone(),
+                secrets: secrets.clone(),
                 recovery: recovery.clone(),
             },
             Effect::SendAgain { step } => {

@@ -36,6 +36,9 @@ const WORKSPACE_AUDIENCES: [&str; 3] = [
     "https://dev.azuresynapse.azure.cn",
     "https://dev.azuresynapse.usgovcloudapi.net",
 ];
+/// The audiences of Key Vaults, in each cloud.
+pub(super) const VAULT_AUDIENCES: [&str; 3] =
+    ["https://vault.azure.net", "https://vault.azure.cn", "https://vault.usgovcloudapi.net"];
 /// How long a token is good for when the script says nothing.
 const TOKEN_LIFETIME: Delay = Delay::from_secs(3599);
 
@@ -138,7 +141,7 @@ fn lifetime(identity: &script::Identity) -> Delay {
 }
 
 /// Returns the claims of one of our own tokens, or nothing if it is not one.
-fn claims_of(token: &str) -> Option<Map<String, Value>> {
+pub(super) fn claims_of(token: &str) -> Option<Map<String, Value>> {
     let (signed, seal) = token.rsplit_once('.')?;
     if seal_of(signed) != seal {
         return None;

@@ -4,18 +4,20 @@
 
 use serde_json::{Value, json};
 
-use super::{CLIENT_ID, CLIENT_SECRET, Grant, TENANT_ID, WORKSPACE_AUDIENCES, form, lifetime, unsealed_part};
+use super::{
+    CLIENT_ID, CLIENT_SECRET, Grant, TENANT_ID, VAULT_AUDIENCES, WORKSPACE_AUDIENCES, form, lifetime,
+    unsealed_part,
+};
 use crate::emulator::model::generator::digest;
 use crate::emulator::model::message::{Answer, Request};
 use crate::emulator::model::script::Identity;
 use crate::time::{Delay, Timestamp};
 
 /// Audiences besides the workspaces' own, so that a token for the wrong one can be had and refused.
-const OTHER_AUDIENCES: [&str; 6] = [
+const OTHER_AUDIENCES: [&str; 5] = [
     "https://management.azure.com",
     "https://management.core.windows.net",
     "https://graph.microsoft.com",
-    "https://vault.azure.net",
     "https://storage.azure.com",
     "https://database.windows.net",
 ];
@@ -139,7 +141,8 @@ fn audience<'a>(member: &impl Fn(&str) -> Option<&'a str>, is_v2: bool) -> Resul
         asked
     };
     let plain = resource.trim_end_matches('/');
-    if WORKSPACE_AUDIENCES.contains(&plain) || OTHER_AUDIENCES.contains(&plain) {
+    let known = [&WORKSPACE_AUDIENCES[..], &VAULT_AUDIENCES, &OTHER_AUDIENCES].concat();
+    if known.contains(&plain) {
         return Ok(resource.to_owned());
     }
     Err(Refusal {

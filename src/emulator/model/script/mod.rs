@@ -15,9 +15,11 @@ use crate::time::Delay;
 
 pub use self::access::{Access, Identity};
 pub use self::fault::{BodyForm, Fault, FaultKind, OneOrMany, RetryAfter};
+pub use self::vault::{SecretScript, Vaults};
 
 mod access;
 mod fault;
+mod vault;
 
 /// A checked emulator script. [`Script::default`] is a workspace where everything succeeds.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Script {
     pub access: Access,
     /// Who may sign in, and for how long.
     pub identity: Identity,
+    /// What Key Vaults hold.
+    pub secrets: Vaults,
     /// Behaviour by pipeline name.
     pub pipelines: BTreeMap<String, PipelineScript>,
     /// What goes wrong on the wire.

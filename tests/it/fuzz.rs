@@ -30,6 +30,7 @@ type Target = fn(&[u8]);
 enum Input {
     Plan,
     Template,
+    Condition,
 }
 
 impl Input {
@@ -37,7 +38,8 @@ impl Input {
         let mutator = Mutator::new(corpus, Dice(seed));
         match self {
             Self::Plan => mutator.plan(),
-            Self::Template => mutator.template(),
+            Self::Template => mutator.phrase(&corpus.templates, |a, b| format!("{{{{{a} {b}}}}}")),
+            Self::Condition => mutator.phrase(&corpus.conditions, |a, b| format!("{a} == {b}")),
         }
     }
 }
@@ -77,6 +79,25 @@ fn templates() {
             "inputs": { "day": { "type": "date", "default": "2024-02-29" }, "list": { "type": "array", "default": [1, { "a": [] }] } },
             "run_key": text,
             "steps": { "a": {}, "b": { "pipeline": text, "depends_on": ["a"], "parameters": { "p": text, "q": { "r": [text] } } } },
+        });
+        let plan = plan.to_string();
+        if let Err(findings) = load(plan.as_bytes(), &given("good", plan.as_bytes())) {
+            render(&findings, "plan.yaml", plan.as_bytes(), true);
+        }
+    });
+}
+
+#[test]
+fn conditions() {
+    run("conditions", Input::Condition, |text| {
+        let text = String::from_utf8_lossy(text);
+        let plan = serde_json::json!({
+            "version": 1, "name": "x", "workspace": "w",
+            "inputs": { "day": { "type": "date", "default": "2024-02-29" }, "list": { "type": "array", "default": [1, { "a": [] }] } },
+            "steps": {
+                "a": { "when": text, "outputs": { "rows": "{{activities.Copy.output.rowsCopied}}" } },
+                "b": { "when": text, "depends_on": ["a"], "for_each": { "de": 1, "fr": text } },
+            },
         });
         let plan = plan.to_string();
         if let Err(findings) = load(plan.as_bytes(), &given("good", plan.as_bytes())) {
@@ -165,6 +186,8 @@ pub(crate) struct Corpus {
     lines: Vec<Vec<u8>>,
     /// Every text of theirs that holds braces.
     templates: Vec<Vec<u8>>,
+    /// Every condition of theirs.
+    conditions: Vec<Vec<u8>>,
     /// Every key of the language.
     keys: Vec<Vec<u8>>,
 }
@@ -196,9 +219,16 @@ impl Corpus {
                 line.get(begin..end).map(<[u8]>::to_vec)
             })
             .collect();
+        let conditions = lines
+            .iter()
+            .filter_map(|line| {
+                let at = line.windows(6).position(|word| word == b"when: ")?;
+                line.get(at + 6..).map(<[u8]>::to_vec)
+            })
+            .collect();
         let mut keys = Vec::new();
         named(&synflow::plan::schema(), &mut keys);
-        Self { plans, lines, templates, keys }
+        Self { plans, lines, templates, conditions, keys }
     }
 }
 
@@ -239,7 +269,8 @@ const WORDS: &[&str] = &[
     "@root", "@index", "../", "#if ", "#each inputs.list", "/if", "/each", "else", "plan.name", "flow.id",
     "environment", "null", "true", "-1", "1.5", "\"a\"", "'b'", "(", ")", "[", "]", "=", "|", ">", "!--",
     "--", "~", "{", "date_add inputs.day \"-1M\"", "lookup", "log", "with", "&", "^", "*", " and ", " or ",
-    "not ", " == ", " != ", "<", "\\",
+    "not ", " == ", " != ", "<", "\\", "<=", ">=", " in ", " not in ", "steps.a.outputs.rows", "steps[\"a\"]",
+    "env(\"A\")", "date_add(inputs.day, \"1d\")", "&&", "||", "!", ",", "\"\\u00e9\"",
 ];
 
 /// Makes inputs from a corpus; the dice decide all.
@@ -274,12 +305,12 @@ impl<'a> Mutator<'a> {
         text
     }
 
-    /// Returns the text of a template with up to five changes.
-    pub(crate) fn template(mut self) -> Vec<u8> {
+    /// Returns a text of the corpus, or two words joined, with up to five changes.
+    pub(crate) fn phrase(mut self, of: &'a [Vec<u8>], join: fn(&str, &str) -> String) -> Vec<u8> {
         let mut text = if self.dice.percent(70) {
-            self.any(&self.corpus.templates).clone()
+            self.any(of).clone()
         } else {
-            format!("{{{{{} {}}}}}", self.dice.pick(WORDS), self.dice.pick(WORDS)).into_bytes()
+            join(self.dice.pick(WORDS), self.dice.pick(WORDS)).into_bytes()
         };
         for _ in 0..self.dice.within(0, 5) {
             match self.dice.within(0, 5) {

@@ -78,8 +78,9 @@ pub(super) fn read(
     env: &mut BTreeSet<String>,
 ) -> Hooks {
     let mut list = |reader: &mut Reader<'_>, key: &'static str, here: NamesHere| {
+        let Some(entry) = top.entry(key) else { return Vec::new() };
         known.expect_telling(here);
-        top.entry(key).map(|entry| several(reader, entry, key, here, known, env)).unwrap_or_default()
+        several(reader, entry, key, here, known, env)
     };
     let on_finish = list(reader, "on_finish", NamesHere::AtEnd);
     let on_failure = list(reader, "on_failure", NamesHere::AtEnd);

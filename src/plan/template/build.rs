@@ -9,7 +9,7 @@ use super::engine;
 use super::names::{Known, NamesHere};
 use super::parse::{Compiled, Parsed, Problem, parse};
 use super::place::inside;
-use super::{Body, OutputRead, Template};
+use super::{Body, Form, OutputRead, Template};
 use crate::plan::StepId;
 use crate::plan::code::Code;
 use crate::plan::diagnostic::{Diagnostic, Span};
@@ -191,11 +191,11 @@ impl Build<'_, '_, '_> {
         }
         self.env.extend(found.env);
         self.inputs.extend(found.inputs);
-        let (body, tried) = match compiled {
+        let (form, tried) = match compiled {
             Compiled::Lone(expression) => {
                 let tried =
                     if found.is_open { Ok(()) } else { expression.render(&self.known.scope).map(drop) };
-                (Body::Lone(Arc::new(expression)), tried)
+                (Form::Lone(Arc::new(expression)), tried)
             }
             Compiled::Text(template) => {
                 let tried = if found.is_open {
@@ -203,7 +203,7 @@ impl Build<'_, '_, '_> {
                 } else {
                     engine::render(&template, &self.known.context, &self.known.scope).map(drop)
                 };
-                (Body::Text(Arc::new(template)), tried)
+                (Form::Text(Arc::new(template)), tried)
             }
             Compiled::Sealed(parts) => {
                 let (scope, context) = (&self.known.scope, &self.known.context);
@@ -212,14 +212,14 @@ impl Build<'_, '_, '_> {
                 } else {
                     parts.iter().try_for_each(|part| part.render(scope, context).map(drop))
                 };
-                (Body::Sealed(parts.into()), tried)
+                (Form::Sealed(parts.into()), tried)
             }
         };
         if let Err(message) = tried {
             let help = "for a list or object inside a text write `{{json NAME}}`, for what may be missing `{{default NAME VALUE}}`";
             self.reader.report(Diagnostic::at(Code::RenderFailed, node.span(), message).help(help));
         }
-        body
+        Body::Open(form, text.into())
     }
 
     fn problem(&mut self, node: &Node, text: &str, problem: Problem) {

@@ -5,6 +5,7 @@
 //! names come from a [`Scope`]. Main type: [`Template`].
 
 mod build;
+mod compile;
 mod engine;
 mod expression;
 mod names;
@@ -66,14 +67,21 @@ pub(super) struct OutputRead {
 enum Body {
     /// Holds no template.
     Plain(Value),
+    /// A text with templates, as it is written.
+    Open(Form, Arc<str>),
+    List(Vec<Body>),
+    Map(Vec<(String, Body)>),
+}
+
+/// A text with templates by what becomes of it.
+#[derive(Clone, Debug)]
+enum Form {
     /// One lone expression: keeps its type.
     Lone(Arc<Expression>),
     /// A longer text around expressions or blocks.
     Text(Arc<handlebars::Template>),
     /// A text that holds secrets, around which it has been split.
     Sealed(Arc<[Part]>),
-    List(Vec<Body>),
-    Map(Vec<(String, Body)>),
 }
 
 /// The names a template may use when it is rendered.
@@ -166,7 +174,14 @@ impl Template {
         Ok(self.render_for_request(scope)?.value)
     }
 
-    /// Does the same with the engine's form of the scope at hand.
+    /// Returns the value before the step starts, as people may see it: a text that needs what is not known yet stands as it
+    /// is written.
+    pub fn preview(&self, scope: &Scope) -> Value {
+        let mut rendering = Rendering { is_preview: true, ..Rendering::new(scope) };
+        rendering.body(&self.body).unwrap_or_default()
+    }
+
+    /// Renders the value with the engine's form of the scope at hand.
     fn render_with(&self, scope: &Scope, context: &handlebars::Context) -> Result<Value, String> {
         Rendering { given: Some(context), ..Rendering::new(scope) }.body(&self.body)
     }
@@ -183,8 +198,8 @@ impl Template {
 impl Body {
     fn references(&self, scope: &Scope, found: &mut Vec<SecretRef>) -> Result<(), String> {
         match self {
-            Self::Plain(_) | Self::Lone(_) | Self::Text(_) => Ok(()),
-            Self::Sealed(parts) => parts.iter().try_for_each(|part| {
+            Self::Plain(_) | Self::Open(Form::Lone(_) | Form::Text(_), _) => Ok(()),
+            Self::Open(Form::Sealed(parts), _) => parts.iter().try_for_each(|part| {
                 if let Part::Secret(reference) = part {
                     found.push(sealed::reference(reference, scope)?);
                 }
@@ -206,27 +221,24 @@ struct Rendering<'s> {
     /// Where the current part of the value stands, as a JSON pointer.
     at: String,
     secrets: Vec<SecretText>,
+    /// Whether a text stays as it is written where its value is not known.
+    is_preview: bool,
 }
 
 impl<'s> Rendering<'s> {
     const fn new(scope: &'s Scope) -> Self {
-        Self { scope, given: None, made: None, at: String::new(), secrets: Vec::new() }
+        Self { scope, given: None, made: None, at: String::new(), secrets: Vec::new(), is_preview: false }
     }
 
     fn body(&mut self, body: &Body) -> Result<Value, String> {
-        let scope = self.scope;
         match body {
             Body::Plain(value) => Ok(value.clone()),
-            Body::Lone(expression) => expression.render(scope),
-            Body::Text(text) => engine::render(text, self.context()?, scope).map(Value::String),
-            Body::Sealed(parts) => {
-                let context = self.context()?;
-                let pieces: Vec<_> =
-                    parts.iter().map(|part| part.render(scope, context)).collect::<Result<_, _>>()?;
-                let shown = shown(&pieces);
-                self.secrets.push(SecretText { at: self.at.clone(), pieces });
-                Ok(Value::String(shown))
-            }
+            // A `default` would hide that the step's value is still to come.
+            Body::Open(_, text) if self.is_preview && text.contains("steps.") => Ok((**text).into()),
+            Body::Open(form, text) => match self.form(form) {
+                Err(_) if self.is_preview => Ok((**text).into()),
+                rendered => rendered,
+            },
             Body::List(items) => items
                 .iter()
                 .enumerate()
@@ -238,6 +250,22 @@ impl<'s> Rendering<'s> {
                 .map(|(key, body)| Ok((key.clone(), self.inside(key, body)?)))
                 .collect::<Result<Map<_, _>, _>>()
                 .map(Value::Object),
+        }
+    }
+
+    fn form(&mut self, form: &Form) -> Result<Value, String> {
+        let scope = self.scope;
+        match form {
+            Form::Lone(expression) => expression.render(scope),
+            Form::Text(text) => engine::render(text, self.context()?, scope).map(Value::String),
+            Form::Sealed(parts) => {
+                let context = self.context()?;
+                let pieces: Vec<_> =
+                    parts.iter().map(|part| part.render(scope, context)).collect::<Result<_, _>>()?;
+                let shown = shown(&pieces);
+                self.secrets.push(SecretText { at: self.at.clone(), pieces });
+                Ok(Value::String(shown))
+            }
         }
     }
 

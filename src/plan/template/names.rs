@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::compile::Tags;
 use super::{Scope, StepFacts, engine, member};
 use crate::plan::code::Code;
 use crate::plan::compare::Kind;
@@ -26,6 +27,8 @@ pub(in crate::plan) struct Known<'k> {
     pub(in crate::plan) later_inputs: BTreeSet<String>,
     /// Inputs whose value is a reference to a secret.
     pub(in crate::plan) secret_inputs: BTreeSet<String>,
+    /// The tags of templates that have been read.
+    pub(in crate::plan) tags: Tags,
     /// The outputs that each step declares.
     pub(in crate::plan) outputs: Declared,
     /// The keys of the iterations of steps that have some; nothing of those not known yet.
@@ -72,6 +75,7 @@ impl<'k> Known<'k> {
             input_kinds: BTreeMap::new(),
             later_inputs: BTreeSet::new(),
             secret_inputs: BTreeSet::new(),
+            tags: Tags::default(),
             outputs: BTreeMap::new(),
             groups: BTreeMap::new(),
             pairs: BTreeMap::new(),

@@ -76,7 +76,7 @@ pub(super) fn parse(text: &str, here: NamesHere, known: &Known<'_>) -> Result<Pa
     if let Some(problem) = too_deep(text) {
         return Err(vec![problem]);
     }
-    let mut template = Template::compile(text).map_err(|error| vec![unreadable(text, &error)])?;
+    let mut template = known.tags.compile(text).map_err(|error| vec![unreadable(text, &error)])?;
     let mut walk = Walk {
         text,
         here,

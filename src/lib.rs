@@ -17,6 +17,8 @@ pub mod graph;
 
 pub mod flow;
 
+pub mod diff;
+
 pub mod journal;
 
 pub mod synapse;

@@ -34,6 +34,8 @@ pub enum Verb {
     Validate(Validate),
     /// Lays plans out in the one canonical form, comments kept
     Fmt(Fmt),
+    /// Shows what `apply` would do and why, after a look at the workspace; starts nothing
+    Plan(PlanVerb),
     /// Runs a plan to its end
     Apply(Apply),
     /// Goes on with a flow: adopts its live runs, does again what failed, keeps what succeeded
@@ -48,6 +50,8 @@ pub enum Verb {
     Status(Status),
     /// Lists the flows in the journal, newest first
     Flows(Flows),
+    /// Shows what two plans or flows say differently
+    Diff(Diff),
     /// Checks sign-in, network, clock and permissions, and says what to do about each fault
     Doctor(Doctor),
     /// Serves a local Synapse workspace over HTTP or HTTPS
@@ -147,6 +151,46 @@ pub struct Fmt {
     /// Writes nothing: prints what would change, and ends with 1 if anything would
     #[arg(long)]
     pub diff: bool,
+}
+
+/// Shows what would happen.
+#[derive(Debug, Args)]
+pub struct PlanVerb {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// What it leaves open.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Shows only these steps, as `apply --select` runs them
+    #[arg(long, value_name = "STEPS")]
+    pub select: Vec<String>,
+    /// Leaves out these steps, as `apply --exclude` does
+    #[arg(long, value_name = "STEPS")]
+    pub exclude: Vec<String>,
+    /// At most this many pipelines at once, whatever the plan says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_parallel: Option<u32>,
+    /// Asks nobody: leaves out sign-in, permissions, pipelines and live runs
+    #[arg(long)]
+    pub offline: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Outlook::Text, value_name = "FORM")]
+    pub output: Outlook,
+    /// How to sign in.
+    #[command(flatten)]
+    pub sign_in: SignIn,
+}
+
+/// The forms of what would happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Outlook {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For the comment of a pull request.
+    Markdown,
 }
 
 /// Runs a plan.
@@ -286,6 +330,26 @@ pub struct Status {
 /// Lists flows.
 #[derive(Debug, Args)]
 pub struct Flows {
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+}
+
+/// Compares plans and flows.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A plan, or a flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest`
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// What it is compared with, likewise [default: BEFORE is compared with the latest flow of its plan]
+    #[arg(value_name = "AFTER", conflicts_with = "git")]
+    pub after: Option<String>,
+    /// Compares the plan BEFORE as it was at this revision with the plan as it is now
+    #[arg(long, value_name = "REVISION")]
+    pub git: Option<String>,
+    /// What the plans leave open.
+    #[command(flatten)]
+    pub chosen: Chosen,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORM")]
     pub output: Output,

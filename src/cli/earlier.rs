@@ -13,6 +13,9 @@ use crate::report::one_line;
 use crate::synapse::{CallFailure, RunFilter, SynapseClient, Window};
 use crate::time::Delay;
 
+/// What a run says that has not ended.
+const GOING: [RunStatus; 3] = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Canceling];
+
 /// How many runs a message names.
 const NAMED_MAX: usize = 10;
 
@@ -111,8 +114,7 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
             continue;
         }
         let window = Window::of_live_runs(now());
-        let going = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Canceling];
-        let filters = [RunFilter::pipelines(wanted.keys().copied()), RunFilter::statuses(going)];
+        let filters = [RunFilter::pipelines(wanted.keys().copied()), RunFilter::statuses(GOING)];
         let unseen = |failure: CallFailure| {
             let name = &plan.workspaces[workspace].name;
             Failure::new(exit_of(&failure), format!("cannot see which runs are live in workspace `{name}`"))
@@ -139,6 +141,34 @@ pub(super) async fn first_look(plan: &Plan, clients: &[SynapseClient]) -> Result
     Err(named(Failure::new(Exit::Locked, message), live)
         .hint("if another machine runs the plan, go on there, or wait for it")
         .hint("`synflow apply PLAN --new` starts all the same"))
+}
+
+/// Returns a sentence for each live run of the plan's pipelines, whoever started it.
+///
+/// Fails if a workspace does not answer.
+pub(super) async fn live_runs(plan: &Plan, clients: &[SynapseClient]) -> Result<Vec<String>, CallFailure> {
+    let mut live = Vec::new();
+    for (workspace, client) in clients.iter().enumerate() {
+        let mut steps: BTreeMap<&str, &Step> = BTreeMap::new();
+        for (_, step) in plan.runs().filter(|(_, step)| step.workspace == workspace) {
+            steps.entry(&step.pipeline).or_insert(step);
+        }
+        if steps.is_empty() {
+            continue;
+        }
+        let filters = [RunFilter::pipelines(steps.keys().copied()), RunFilter::statuses(GOING)];
+        for run in client.query_runs(Window::of_live_runs(now()), &filters).await? {
+            let by = steps.get(run.pipeline.as_str()).map(|step| format!(", the pipeline of `{}`", step.id));
+            live.push(format!(
+                "run {} of `{}` is {}{}",
+                run.run,
+                run.pipeline,
+                run.status,
+                by.unwrap_or_default()
+            ));
+        }
+    }
+    Ok(live)
 }
 
 /// Adds these causes, as far as a reader would read them.

@@ -10,9 +10,10 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
+use crate::diff::{self, Change};
 use crate::flow::{Event, Flow, Outcome};
-use crate::plan::{OutputSource, Plan, SecretText, Step, StepId, StepIndex, When, render_parameters};
-use crate::report::one_line;
+use crate::plan::{Plan, SecretText, Step, StepId, StepIndex, render_parameters};
+use crate::report::{differences, one_line};
 
 /// Reads an edited plan for a flow: in its environment, with its inputs, those given now before them, and dates as they
 /// were when it was made.
@@ -86,8 +87,11 @@ pub(super) fn compare(before: &Flow, after: &Flow, redone: &BTreeSet<&StepId>) -
             _ if run.is_left_running() || before.live().any(|step| step == index) => live.push(id.clone()),
             _ => {}
         }
-        let mut changes = changes(old, was, new, step);
+        // What was sent is compared, not what the plans say of it.
+        let mut changes = diff::step(old, was, new, step);
+        changes.retain(|change| !change.key.starts_with("parameters."));
         changes.extend(different);
+        let changes: Vec<String> = changes.iter().map(differences::change).collect();
         if !changes.is_empty() {
             lines.push(format!("~ {id}: {}", changes.join(", ")));
         }
@@ -123,46 +127,6 @@ fn refuse(flow: &Flow, kept: &[String], live: &[String]) -> Result<(), Failure> 
         .hint(format!("add `{}` to do it again, or `--redo STEP+` with all that follows", redo.join(" "))))
 }
 
-/// Returns what of a step the edited plan says differently, for people.
-fn changes(old: &Plan, was: &Step, new: &Plan, step: &Step) -> Vec<String> {
-    let mut changes = Vec::new();
-    if was.pipeline != step.pipeline {
-        changes.push(format!(
-            "pipeline `{}` becomes `{}`",
-            one_line(&was.pipeline),
-            one_line(&step.pipeline)
-        ));
-    }
-    let (before, after) = (&old.workspaces[was.workspace], &new.workspaces[step.workspace]);
-    if before.endpoint != after.endpoint {
-        changes.push(format!("workspace {} becomes {}", before.endpoint, after.endpoint));
-    }
-    let edges = |plan: &Plan, step: &Step| -> BTreeSet<String> {
-        let edge = |edge: &crate::plan::Edge| format!("{} {:?}", plan.steps[edge.upstream.0].id, edge.rule);
-        step.depends_on.iter().map(edge).collect()
-    };
-    if edges(old, was) != edges(new, step) {
-        changes.push("`depends_on`".to_owned());
-    }
-    let keys = [
-        ("when", was.when.as_ref().map(When::text) != step.when.as_ref().map(When::text)),
-        ("timeout", was.timeout != step.timeout),
-        ("retry", was.retry != step.retry),
-        ("allow_failure", was.allow_failure != step.allow_failure),
-        ("on_timeout", was.on_timeout != step.on_timeout),
-        ("if_running", was.if_running != step.if_running),
-        ("priority", was.priority != step.priority),
-        ("strict", was.strict != step.strict),
-        ("outputs", outputs(was) != outputs(step)),
-    ];
-    changes.extend(keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("`{key}`")));
-    changes
-}
-
-fn outputs(step: &Step) -> Vec<(&str, &OutputSource)> {
-    step.outputs.iter().map(|output| (output.name.as_str(), &output.source)).collect()
-}
-
 /// The parameters of a step, and the texts among them that hold secrets.
 type Sent = (Map<String, Value>, Vec<SecretText>);
 
@@ -171,30 +135,23 @@ fn resolved(flow: &Flow, step: StepIndex) -> Option<Sent> {
     render_parameters(&flow.step(step).parameters, &flow.scope(step)).ok()
 }
 
-/// Names the parameters that are otherwise; none where one side cannot be told yet. Of secrets, only the places where they
+/// Returns the parameters that are otherwise; none where one side cannot be told yet. Of secrets, only the places where they
 /// are kept are compared and shown.
-fn differing(before: Option<&Sent>, after: Option<&Sent>) -> Vec<String> {
+fn differing(before: Option<&Sent>, after: Option<&Sent>) -> Vec<Change> {
     let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
     let names: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
-    let show = |value: Option<&Value>| {
-        value.map_or_else(|| "nothing".to_owned(), |value| one_line(&value.to_string()))
-    };
     let secrets = |sent: &Sent, name: &str| -> Vec<SecretText> {
         sent.1.iter().filter(|text| text.member() == name).cloned().collect()
     };
     let is_other = |name: &String| {
         before.0.get(name) != after.0.get(name) || secrets(before, name) != secrets(after, name)
     };
+    let names = names.into_iter().filter(|name| is_other(name));
     names
-        .into_iter()
-        .filter(|name| is_other(name))
-        .map(|name| {
-            format!(
-                "parameter `{}` was {} and becomes {}",
-                one_line(name),
-                show(before.0.get(name)),
-                show(after.0.get(name))
-            )
+        .map(|name| Change {
+            key: format!("parameters.{name}"),
+            before: before.0.get(name).cloned(),
+            after: after.0.get(name).cloned(),
         })
         .collect()
 }

@@ -144,24 +144,46 @@ fn read_wanted(path: &Path, bytes: &[u8], given: &mut Given) {
 
 fn plan_given(
     path: &Path,
+    given: Given,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    text_given(path, &path.display().to_string(), &bytes, given, settings, out)
+}
+
+/// Loads a plan from a text that stands for the file, as [`plan`] does; messages call it `name`.
+pub(super) fn text(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
+    chosen: &Chosen,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    text_given(path, name, bytes, given_for(chosen, false, settings)?, settings, out)
+}
+
+fn text_given(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
     mut given: Given,
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
-    let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    read_wanted(path, &bytes, &mut given);
+    read_wanted(path, bytes, &mut given);
     let mut show = |diagnostics: &[Diagnostic]| {
-        let text = plan::render(diagnostics, &name, &bytes, settings.colour);
+        let text = plan::render(diagnostics, name, bytes, settings.colour);
         // A closed stderr must not stop a plan.
         drop(out.write_all(text.as_bytes()));
     };
     let invalid = || Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() };
-    match linked(&bytes, &given) {
+    match linked(bytes, &given) {
         Ok((plan, graph, notes)) => {
             show(&notes);
             Ok(LoadedPlan {
-                text: String::from_utf8_lossy(&bytes).into_owned(),
+                text: String::from_utf8_lossy(bytes).into_owned(),
                 plan: Arc::new(plan),
                 graph: Arc::new(graph),
             })

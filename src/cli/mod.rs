@@ -7,6 +7,7 @@ pub mod args;
 mod cancel;
 mod completions;
 mod connect;
+mod diff;
 mod doctor;
 mod drive;
 mod dry_run;
@@ -22,6 +23,7 @@ mod lines_diff;
 mod load;
 mod own;
 mod pace;
+mod plan;
 mod resolve;
 mod resume;
 mod schema;
@@ -75,6 +77,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Fmt(args) => Ok(fmt::run(&args, &Settings::gather(&cli.global)?)),
         Verb::Completions(args) => completions::run(&args).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Plan(args) => plan::run(&args, &Settings::gather(&cli.global)?),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),
         Verb::Resume(args) => resume::run(&args, &Settings::gather(&cli.global)?),
         Verb::Cancel(args) => cancel::run(&args, &Settings::gather(&cli.global)?),
@@ -82,6 +85,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Unlock(args) => unlock::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Diff(args) => diff::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
         Verb::Emulate(args) => emulate::run(&args).map(|()| done),
     }

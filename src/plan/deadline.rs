@@ -3,6 +3,7 @@
 //! Zones come from the database inside this program, not from the machine's: the same plan and start give the same
 //! time everywhere.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use jiff::civil::{DateTime, Time};
@@ -77,6 +78,18 @@ impl Deadline {
         match self {
             Self::After(delay) => made_at + *delay,
             Self::At(time, zone) => next(*time, zone, made_at),
+        }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(delay) => f.write_str(&delay.short()),
+            Self::At(time, zone) => {
+                let zone = zone.iana_name().unwrap_or("UTC");
+                write!(f, "{:02}:{:02} {zone}", time.hour(), time.minute())
+            }
         }
     }
 }

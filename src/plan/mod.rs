@@ -163,6 +163,15 @@ impl Plan {
         }
     }
 
+    /// Returns an edge as people write it: `load`, `load [failed]`.
+    pub fn edge_text(&self, edge: &Edge) -> String {
+        let upstream = &self.steps[edge.upstream.0].id;
+        match edge.rule.words().as_slice() {
+            [] => upstream.to_string(),
+            words => format!("{upstream} [{}]", words.join(", ")),
+        }
+    }
+
     /// Returns the cloud of the vaults that webhooks name: that of the first workspace.
     pub fn cloud_of_hooks(&self) -> Cloud {
         self.workspaces.first().map(|workspace| workspace.cloud).unwrap_or_default()
@@ -317,6 +326,15 @@ pub enum EdgeRule {
     Bare,
     /// At least one of these holds; never empty, no word twice.
     AnyOf(Vec<Condition>),
+}
+
+impl EdgeRule {
+    /// Returns its words, always in the same order; none for the bare form.
+    pub fn words(&self) -> Vec<&'static str> {
+        let Self::AnyOf(conditions) = self else { return Vec::new() };
+        let in_order: BTreeSet<&Condition> = conditions.iter().collect();
+        in_order.into_iter().map(|condition| condition.word()).collect()
+    }
 }
 
 /// The service's four dependency conditions, in lower case as the plan writes them.

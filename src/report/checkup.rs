@@ -84,6 +84,11 @@ impl Check {
         self
     }
 
+    /// Says whether it went badly.
+    pub const fn is_failure(&self) -> bool {
+        matches!(self.mark, Mark::Fail(_))
+    }
+
     fn text(&self) -> String {
         let mark = pad(self.mark.word(), MARK_COLUMNS);
         let name = pad(self.name, NAME_COLUMNS);

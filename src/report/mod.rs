@@ -5,8 +5,10 @@
 
 mod bars;
 pub mod checkup;
+pub mod differences;
 pub mod json;
 mod lines;
+pub mod outlook;
 #[cfg(test)]
 mod sample;
 mod sheet;

@@ -436,5 +436,5 @@ steps:
     let said = space.run(&format!("apply {} --dry-run", path.display()));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stdout.contains("    gives rows, set\n"), "{}", said.stdout);
-    assert!(said.stdout.contains("    rows = \"(known when the step starts)\"\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("    rows = \"{{default steps.a.outputs.rows 0}}\"\n"), "{}", said.stdout);
 }

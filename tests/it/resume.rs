@@ -145,8 +145,8 @@ fn an_edited_plan_shows_what_it_changes_and_refuses_to_rewrite_a_success() {
     insta::assert_snapshot!(said.stderr.split_once('\n').unwrap().1, @r"
     what the edited plan changes:
       - old
-      ~ load: parameter `n` was 1 and becomes 2
-      ~ bad: pipeline `bad` becomes `good`
+      ~ load: parameters.n: 1 becomes 2
+      ~ bad: pipeline: bad becomes good
       + new
     error: `load` succeeded, and would have been another run by the edited plan; nothing was started
     hint: add `--redo load` to do it again, or `--redo STEP+` with all that follows

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["time"]),
     ("graph", &["time", "plan"]),
     ("flow", &["time", "plan", "graph"]),
+    ("diff", &["time", "plan", "flow"]),
     ("definition", &["time", "plan"]),
     ("emulator::model", &["time", "emulator::script"]),
     ("emulator::script", &["time", "emulator::model"]),
@@ -30,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("secret", &["time", "plan", "synapse"]),
     ("emulator::server", &["time", "emulator::model"]),
     ("emulator", &["time"]),
-    ("report", &["time", "plan", "graph", "flow", "definition"]),
+    ("report", &["time", "plan", "graph", "flow", "diff", "definition"]),
     ("hook", &["time", "synapse"]),
     ("driver", &["time", "plan", "graph", "flow", "journal", "synapse", "secret", "hook", "report"]),
     (
@@ -40,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "plan",
             "graph",
             "flow",
+            "diff",
             "definition",
             "rehearse",
             "journal",
@@ -56,8 +58,17 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The modules that see no clock, no disk, no network, no chance and no order but the one they were given.
-const PURE: &[&str] =
-    &["time", "plan", "graph", "flow", "definition", "emulator::model", "emulator::script", "rehearse"];
+const PURE: &[&str] = &[
+    "time",
+    "plan",
+    "graph",
+    "flow",
+    "diff",
+    "definition",
+    "emulator::model",
+    "emulator::script",
+    "rehearse",
+];
 
 /// Paths that a pure module may not name, in whole or as the beginning of a longer one.
 const IMPURE_PATHS: &[&str] = &[

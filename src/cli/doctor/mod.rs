@@ -7,6 +7,8 @@ mod identity;
 mod permission;
 mod workspace;
 
+use std::path::Path;
+
 use crate::cli::args::{Doctor, Output};
 use crate::cli::connect::{Connections, Login};
 use crate::cli::failure::{Exit, Failure};
@@ -29,55 +31,52 @@ pub(super) fn run(args: &Doctor, settings: &Settings) -> Result<u8, Failure> {
 
 async fn check(args: &Doctor, settings: &Settings, loaded: Option<&LoadedPlan>) -> Result<u8, Failure> {
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
-    let mut seen = Seen { groups: Vec::new(), is_text: args.output == Output::Text };
-    let mut signed_in = Vec::new();
-    for login in logins(loaded, &connections) {
-        let (group, identity) = identity::check(&mut connections, &login).await?;
-        seen.add(group)?;
-        signed_in.push((login, identity));
-    }
-    if let (Some(loaded), Some(path)) = (loaded, &args.plan) {
-        for (position, workspace) in loaded.plan.workspaces.iter().enumerate() {
-            let own = connections.login(workspace);
-            let identity = signed_in.iter().find(|(login, _)| *login == own);
-            let identity = identity.and_then(|(_, identity)| identity.as_ref());
-            let visit = workspace::Visit {
-                workspace,
-                steps: loaded
-                    .plan
-                    .runs()
-                    .map(|(_, step)| step)
-                    .filter(|step| step.workspace == position)
-                    .collect(),
-                plan_file: path.display().to_string(),
-                identity,
-            };
-            seen.add(visit.check(&mut connections).await?)?;
-        }
-    }
-    let exit_code = checkup::exit_code(&seen.groups, Exit::Contract.code());
-    if seen.is_text {
-        put(&ending(&seen.groups, exit_code, args))?;
+    let is_text = args.output == Output::Text;
+    // People see each group at once: a check may take its time.
+    let mut shown = |group: &Group| if is_text { put(&format!("{}\n", group.text())) } else { Ok(()) };
+    let looked_at = loaded.zip(args.plan.as_deref());
+    let groups = look(&mut connections, looked_at, &mut shown).await?;
+    let exit_code = checkup::exit_code(&groups, Exit::Contract.code());
+    if is_text {
+        put(&ending(&groups, exit_code, args))?;
     } else {
-        put_value(&checkup::value(&seen.groups, exit_code), args.output, String::new)?;
+        put_value(&checkup::value(&groups, exit_code), args.output, String::new)?;
     }
     Ok(exit_code)
 }
 
-/// What was seen so far. People see it at once: a check may take its time.
-struct Seen {
-    groups: Vec<Group>,
-    is_text: bool,
-}
-
-impl Seen {
-    fn add(&mut self, group: Group) -> Result<(), Failure> {
-        if self.is_text {
-            put(&format!("{}\n", group.text()))?;
-        }
-        self.groups.push(group);
-        Ok(())
+/// Looks at the sign-in and, with a plan and the path of its file, at its workspaces. Each group goes to `seen` as soon as it is known.
+///
+/// Fails with exit 3 if an endpoint cannot be used, or as `seen` does.
+pub(super) async fn look(
+    connections: &mut Connections<'_>,
+    of: Option<(&LoadedPlan, &Path)>,
+    seen: &mut impl FnMut(&Group) -> Result<(), Failure>,
+) -> Result<Vec<Group>, Failure> {
+    let mut groups = Vec::new();
+    let mut signed_in = Vec::new();
+    for login in logins(of.map(|(loaded, _)| loaded), connections) {
+        let (group, identity) = identity::check(connections, &login).await?;
+        seen(&group)?;
+        groups.push(group);
+        signed_in.push((login, identity));
     }
+    let Some((loaded, path)) = of else { return Ok(groups) };
+    for (position, workspace) in loaded.plan.workspaces.iter().enumerate() {
+        let own = connections.login(workspace);
+        let identity = signed_in.iter().find(|(login, _)| *login == own);
+        let steps = loaded.plan.runs().map(|(_, step)| step).filter(|step| step.workspace == position);
+        let visit = workspace::Visit {
+            workspace,
+            steps: steps.collect(),
+            plan_file: path.display().to_string(),
+            identity: identity.and_then(|(_, identity)| identity.as_ref()),
+        };
+        let group = visit.check(connections).await?;
+        seen(&group)?;
+        groups.push(group);
+    }
+    Ok(groups)
 }
 
 /// Returns every login of the plan once, in its order; without a plan that to the public cloud.

@@ -1,0 +1,103 @@
+//! `synflow plan PLAN`: what would happen and why, after a look at the live workspace. Starts nothing.
+
+use std::collections::BTreeMap;
+
+use crate::cli::args::{Outlook as Form, PlanVerb};
+use crate::cli::connect::{self, Connections};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::load::{self, LoadedPlan};
+use crate::cli::settings::Settings;
+use crate::cli::{block_on, doctor, earlier, expected, put};
+use crate::diff;
+use crate::driver::now;
+use crate::flow::{Flow, forecast};
+use crate::graph::Selection;
+use crate::journal::Journal;
+use crate::plan::Plan;
+use crate::report::checkup::{self, Group};
+use crate::report::outlook::{Forecast, Outlook};
+
+/// Prints what would happen and returns the exit code that `apply` would run into.
+///
+/// Fails with exit 3 if the plan is invalid, and with 12 if the journal cannot be read.
+pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
+    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
+    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
+    if !selection.is_whole() {
+        loaded.narrow(&selection)?;
+    }
+    let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
+    let history = History::read(&loaded, max_parallel, settings)?;
+    let (groups, live) =
+        if args.offline { (Vec::new(), None) } else { block_on(look(args, &loaded, settings))? };
+    let exit_code = checkup::exit_code(&groups, Exit::Contract.code());
+    let (plan, graph) = (&*loaded.plan, &*loaded.graph);
+    let History { forecast, earlier } = history;
+    let forecast = Some(forecast);
+    let outlook = Outlook { plan, graph, max_parallel, now: now(), forecast, earlier, live, groups };
+    match args.output {
+        Form::Json => put(&format!("{:#}\n", outlook.value(exit_code)))?,
+        Form::Markdown => put(&outlook.markdown())?,
+        Form::Text => {
+            let checks: Vec<String> = outlook.groups.iter().map(Group::text).collect();
+            let checks = if checks.is_empty() { String::new() } else { format!("\n{}", checks.join("\n")) };
+            put(&format!("{}{checks}\nnothing was started\n", outlook.text()))?;
+        }
+    }
+    Ok(exit_code)
+}
+
+/// What the journal tells of the plan.
+struct History {
+    forecast: Forecast,
+    earlier: Option<(String, Vec<diff::Difference>)>,
+}
+
+impl History {
+    fn read(loaded: &LoadedPlan, max_parallel: usize, settings: &Settings) -> Result<Self, Failure> {
+        let nothing = Self { forecast: Forecast::default(), earlier: None };
+        let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else { return Ok(nothing) };
+        let plan = &loaded.plan;
+        let seen = expected::seen(&mut journal, &plan.name, &plan.environment, false)?;
+        let mut forecast = Forecast::default();
+        for (index, step) in plan.runs() {
+            let took = seen.get(&(step.id.clone(), step.pipeline.clone()));
+            let quantile = |percent| took.and_then(|took| forecast::quantile(took, percent));
+            if let Some((usual, long)) = quantile(50).zip(quantile(90)) {
+                forecast.steps.insert(index, (usual, long));
+            }
+        }
+        let usual: BTreeMap<_, _> =
+            seen.iter().filter_map(|(step, took)| Some((step.clone(), forecast::median(took)?))).collect();
+        if let Some((way, makespan)) = forecast::critical_path(plan, &loaded.graph, &usual) {
+            (forecast.critical_path, forecast.makespan) = (way, Some(makespan));
+        }
+        let newest = journal.newest_of_plan(&plan.name, &plan.environment, false, forecast::DURATIONS_MAX)?;
+        // One for some of the steps says nothing of the others, and one that this version cannot read nothing at all.
+        let whole = |flow: &Flow| flow.header().selection.is_whole();
+        let flow = newest.iter().find_map(|id| load::flow(&mut journal, id).ok().filter(whole));
+        let earlier = flow.map(|flow| {
+            let was = Plan { max_parallel: flow.header().max_parallel, ..flow.plan().clone() };
+            let is = Plan { max_parallel, ..(**plan).clone() };
+            (flow.header().id.to_string(), diff::plans(&was, &is))
+        });
+        Ok(Self { forecast, earlier })
+    }
+}
+
+/// Looks at sign-in, permissions and pipelines, and at the runs that are live.
+async fn look(
+    args: &PlanVerb,
+    loaded: &LoadedPlan,
+    settings: &Settings,
+) -> Result<(Vec<Group>, Option<Vec<String>>), Failure> {
+    let mut connections = Connections::prepare(settings, &args.sign_in)?;
+    let groups = doctor::look(&mut connections, Some((loaded, &args.plan)), &mut |_| Ok(())).await?;
+    if checkup::exit_code(&groups, Exit::Contract.code()) == Exit::Denied.code() {
+        return Ok((groups, None));
+    }
+    let clients = connections.clients(&loaded.plan, connect::ASKING)?;
+    // What cannot be seen has been told above.
+    let live = earlier::live_runs(&loaded.plan, &clients).await.ok();
+    Ok((groups, live))
+}

@@ -19,6 +19,8 @@ pub mod flow;
 
 pub mod diff;
 
+pub mod definition;
+
 pub mod journal;
 
 pub mod synapse;

@@ -30,6 +30,8 @@ pub struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Writes a first plan from the pipelines in a git folder
+    Init(Init),
     /// Checks plans without touching the network
     Validate(Validate),
     /// Lays plans out in the one canonical form, comments kept
@@ -125,6 +127,26 @@ pub struct Driving {
     pub sign_in: SignIn,
 }
 
+/// Writes a first plan.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The pipelines that get a step [default: all]
+    #[arg(value_name = "PIPELINE")]
+    pub pipelines: Vec<String>,
+    /// A git folder of Synapse with `pipeline/*.json`; may be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    pub artifacts: Vec<PathBuf>,
+    /// The file to write, which must not exist yet [default: stdout]
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The plan's name [default: the file's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The name of the workspace
+    #[arg(long, value_name = "NAME")]
+    pub workspace: Option<String>,
+}
+
 /// Checks plans.
 #[derive(Debug, Args)]
 pub struct Validate {
@@ -134,6 +156,10 @@ pub struct Validate {
     /// What it leaves open.
     #[command(flatten)]
     pub chosen: Chosen,
+    /// A git folder of Synapse with `pipeline/*.json`: names, parameters and outputs are compared with the pipelines
+    /// in it. WORKSPACE=DIR is for one workspace of the plan alone; may be repeated
+    #[arg(long, value_name = "[WORKSPACE=]DIR")]
+    pub artifacts: Vec<String>,
     /// The form of what was found
     #[arg(long, value_enum, default_value_t = FindingsForm::Text, value_name = "FORM")]
     pub output: FindingsForm,

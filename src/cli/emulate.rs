@@ -180,7 +180,8 @@ impl Furnishing {
     }
 }
 
-fn unreadable(error: &LoadError) -> Failure {
+/// Says that a script or a folder of definitions cannot be read.
+pub(super) fn unreadable(error: &LoadError) -> Failure {
     let failure = Failure::from_error(Exit::Usage, error);
     match error {
         LoadError::Script { .. } => failure.hint("docs/emulator.md describes what a script may say"),

@@ -201,8 +201,8 @@ pub(super) struct CheckedFile {
     pub(super) name: String,
     /// The file as it was read.
     pub(super) bytes: Vec<u8>,
-    /// How many steps the plan has, if it can run.
-    pub(super) steps: Option<usize>,
+    /// The plan, if it can run as far as it alone tells.
+    pub(super) plan: Option<Plan>,
     /// What was found, in the order of the text.
     pub(super) findings: Vec<Diagnostic>,
     /// Why the file could not be read, if so.
@@ -215,17 +215,16 @@ pub(super) struct CheckedFile {
 pub(super) fn check(path: &Path, chosen: &Chosen, settings: &Settings) -> Result<CheckedFile, Failure> {
     let mut given = given_for(chosen, false, settings)?;
     let name = path.display().to_string();
-    let nothing =
-        CheckedFile { name, bytes: Vec::new(), steps: None, findings: Vec::new(), unreadable: None };
+    let nothing = CheckedFile { name, bytes: Vec::new(), plan: None, findings: Vec::new(), unreadable: None };
     Ok(match fs::read(path) {
         Err(error) => CheckedFile { unreadable: Some(error), ..nothing },
         Ok(bytes) => {
             read_wanted(path, &bytes, &mut given);
-            let (steps, findings) = match linked(&bytes, &given) {
-                Ok((plan, _, notes)) => (Some(plan.runs().count()), notes),
+            let (plan, findings) = match linked(&bytes, &given) {
+                Ok((plan, _, notes)) => (Some(plan), notes),
                 Err(problems) => (None, problems),
             };
-            CheckedFile { bytes, steps, findings, ..nothing }
+            CheckedFile { bytes, plan, findings, ..nothing }
         }
     })
 }

@@ -48,7 +48,7 @@ pub(super) fn of_step(plan: &Plan, step: &Step) -> Map<String, Value> {
     said.is("workspace", plan.workspaces[step.workspace].endpoint.clone().into());
     let scope = plan.scope(step);
     for (name, template) in &step.parameters {
-        said.is(&format!("parameters.{name}"), template.preview(&scope));
+        said.is(&format!("parameters.{name}"), template.shown(&scope));
     }
     if step.is_final {
         let words = step.depends_on.iter().flat_map(|edge| edge.rule.words());
@@ -122,13 +122,13 @@ pub(super) fn of_run(run: &StepRun) -> Map<String, Value> {
 
 /// Secrets stand in it as the templates that ask for them.
 fn of_hook(scope: &Scope, hook: &Hook) -> Value {
-    let headers = hook.headers.iter().map(|(name, value)| (name.clone(), value.preview(scope)));
-    let mut said = Map::from_iter([("url".to_owned(), hook.url.preview(scope))]);
+    let headers = hook.headers.iter().map(|(name, value)| (name.clone(), value.shown(scope)));
+    let mut said = Map::from_iter([("url".to_owned(), hook.url.shown(scope))]);
     if !hook.headers.is_empty() {
         said.insert("headers".to_owned(), Value::Object(headers.collect()));
     }
     if let Some(body) = &hook.body {
-        said.insert("body".to_owned(), body.preview(scope));
+        said.insert("body".to_owned(), body.shown(scope));
     }
     Value::Object(said)
 }

@@ -49,9 +49,18 @@ pub fn read_script(path: &Path) -> Result<(Script, Vec<(String, String)>), LoadE
     Ok((script, definitions))
 }
 
-/// Reads every `pipeline/*.json` below a folder, or its own `*.json` if it is such a folder, in the order of
-/// their paths. Returns the path and the text of each.
+/// Reads what [`list_artifacts`] finds. Returns the path and the text of each.
 pub fn read_artifacts(folder: &Path) -> Result<Vec<(String, String)>, LoadError> {
+    let read = |path: PathBuf| match fs::read_to_string(&path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(source) => Err(LoadError::Unreadable { path, source }),
+    };
+    list_artifacts(folder)?.into_iter().map(read).collect()
+}
+
+/// Finds every `pipeline/*.json` below a folder, or its own `*.json` if it is such a folder, in the order of their
+/// paths. Fails if there is none.
+pub fn list_artifacts(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     let is_pipeline = |path: &Path| path.file_name().is_some_and(|name| name == "pipeline");
     collect(folder, is_pipeline(folder), 0, &mut files)?;
@@ -62,11 +71,7 @@ pub fn read_artifacts(folder: &Path) -> Result<Vec<(String, String)>, LoadError>
         return Err(LoadError::Empty { path: folder.to_owned() });
     }
     files.sort();
-    let read = |path: PathBuf| match fs::read_to_string(&path) {
-        Ok(text) => Ok((path.display().to_string(), text)),
-        Err(source) => Err(LoadError::Unreadable { path, source }),
-    };
-    files.into_iter().map(read).collect()
+    Ok(files)
 }
 
 /// Adds the JSON files of `folder`, if they are definitions, and of the `pipeline` folders below it.
@@ -75,7 +80,9 @@ fn collect(folder: &Path, takes: bool, depth: usize, files: &mut Vec<PathBuf>) -
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.is_dir() {
-            if depth < DEPTH_MAX {
+            // `.git` alone has hundreds of folders, none of them with definitions.
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if depth < DEPTH_MAX && !is_hidden {
                 collect(&path, path.ends_with("pipeline"), depth + 1, files)?;
             }
         } else if takes && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {

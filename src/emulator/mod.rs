@@ -10,7 +10,7 @@ pub mod model;
 
 pub mod server;
 
-pub use self::files::{LoadError, read_artifacts, read_script};
+pub use self::files::{LoadError, list_artifacts, read_artifacts, read_script};
 pub use self::model::script;
 pub use self::model::{CLIENT_ID, CLIENT_SECRET, Model, TENANT_ID};
 pub use self::script::Script;

@@ -1,7 +1,7 @@
 //! Every diagnostic code in one table: its name in the code, what the reader sees, what it means.
 //!
-//! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs,
-//! N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
+//! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs, E06xx the plan
+//! against the definitions of its pipelines; N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
 
 use super::explanation::Explanation;
 
@@ -137,6 +137,16 @@ codes! {
     NoReference        "E0508" "a value is not a reference to a secret"
     UnknownEnvironment "E0509" "the environment is not declared"
 
+    NoPipeline         "E0601" "the workspace has no pipeline of this name"
+    UnknownParameter   "E0602" "the pipeline has no parameter of this name"
+    ParameterMissing   "E0603" "a parameter that the pipeline requires is not given"
+    ParameterType      "E0604" "the value does not fit the parameter's type"
+    OpenSecureString   "E0605" "the value of a `SecureString` is not a secret"
+    TooManyParameters  "E0606" "there are more parameters than a pipeline may have"
+    UnknownActivity    "E0607" "the pipeline has no activity of this name"
+    NoReturnValue      "E0608" "the pipeline does not return what the output reads"
+    BadDefinition      "E0609" "the file is not the definition of a pipeline"
+
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
     LeadingZero        "N0102" "a value that looks like a number is sent as text"
 
@@ -145,6 +155,8 @@ codes! {
     InputOpen          "N0501" "a required input is not given yet"
     VariableOpen       "N0502" "an environment variable is not set yet"
     FileElsewhere      "N0503" "an input's file lies outside the plan's folder"
+
+    MayQueue           "N0601" "runs of the pipeline may wait for each other in Synapse"
 
     TypographicQuote   "W0101" "a typographic quote quotes nothing"
     TemplateInKey      "W0102" "a template in a key is sent as text"
@@ -155,6 +167,11 @@ codes! {
     ConditionConstant  "W0410" "the condition is the same in every flow"
     SecretsUncompared  "W0425" "runs cannot be compared by their secrets"
     UnsureOutput       "W0435" "an output may not be there when it is read"
+
+    DoubtfulValue      "W0601" "the value is of another type than the parameter, but reads as one of it"
+    SecretShown        "W0602" "a secret is given to a parameter that is no `SecureString`"
+    NoSingleOutput     "W0603" "the activity has no output that could be read"
+    QueueFull          "W0604" "more runs of the pipeline than Synapse's queue takes"
 }
 
 impl Code {
@@ -162,6 +179,11 @@ impl Code {
     pub fn from_id(text: &str) -> Option<Self> {
         let inner = text.split_once('[').map_or(text, |(_, rest)| rest.trim_end_matches([']', ':']));
         Self::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(inner.trim()))
+    }
+
+    /// Says whether it is about a plan and the definitions of its pipelines, not about the plan alone.
+    pub fn is_contract(self) -> bool {
+        self.id()[1..].starts_with("06")
     }
 
     /// Returns how grave a problem with this code is: its first letter says so.

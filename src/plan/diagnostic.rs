@@ -109,6 +109,12 @@ impl Diagnostic {
     }
 }
 
+/// Returns findings in the order of the text, each of them once.
+pub fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    sort(&mut diagnostics);
+    diagnostics
+}
+
 /// The position of a finding that was kept, and the aliases it came through; none if it is wrong where it is written.
 type Alike = (usize, Vec<Span>);
 

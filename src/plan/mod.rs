@@ -57,7 +57,7 @@ use crate::time::{Delay, Timestamp};
 pub use code::{Code, Severity};
 pub use condition::When;
 pub use deadline::Deadline;
-pub use diagnostic::{Diagnostic, Span};
+pub use diagnostic::{Diagnostic, Span, in_order};
 pub use duration::read as read_duration;
 pub use explanation::Explanation;
 pub use findings::{Checked, github, json as findings_json, sarif};
@@ -66,13 +66,13 @@ pub use hooks::{Hook, Hooks, origin_of, shown_address};
 pub use inputs::wanted_files;
 pub use outputs::{Output, OutputSource, Outputs};
 pub use reference::{Topic, example, shared_types, spelled, topic, topics};
-pub use render::{pointer, render, render_one};
+pub use render::{pointer, render, render_one, verdict};
 pub use schema::schema;
 pub use secret::{BadReference, Piece, Rendered, SecretRef, SecretText, Vault, gather, render_parameters};
 pub use shape::AUTH_METHODS;
 pub use source::FILE_BYTES_MAX;
-pub use template::{Scope, StepFacts, Template, member};
-pub use words::nearest;
+pub use template::{Preview, Scope, StepFacts, Template, member};
+pub use words::{list as word_list, nearest};
 
 /// The name of a step, unique in its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -274,10 +274,16 @@ pub struct Step {
     pub description: Option<String>,
     /// The Synapse pipeline to run.
     pub pipeline: String,
+    /// Where its name is written: the value of `pipeline`, or the step's id.
+    pub pipeline_span: Span,
     /// The position in [`Plan::workspaces`] of the workspace it runs in.
     pub workspace: usize,
     /// The parameters in file order: rendered when the step starts.
     pub parameters: Vec<(String, Template)>,
+    /// Where they are given: the key `parameters`, or the step's id.
+    pub parameters_span: Span,
+    /// What of it is not known before every input is given.
+    pub open: Open,
     /// What must have ended, and how, before this starts.
     pub depends_on: Vec<Edge>,
     /// What it takes from its run for later steps, in file order.
@@ -306,6 +312,15 @@ pub struct Step {
     pub spared: Option<String>,
     /// Words to select steps by.
     pub tags: Vec<String>,
+}
+
+/// What of a step is not known yet, in a check that does without some of the inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Which pipeline it runs, or in which workspace.
+    pub target: bool,
+    /// Which parameters it has.
+    pub parameters: bool,
 }
 
 /// One entry of `depends_on`.

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::code::Code;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Span};
 use super::reader::Reader;
 use super::shape::STEP;
 use super::source::{Entry, Yaml};
 use super::template::{OutputRead, build_output};
-use super::{Condition, Edge, EdgeRule, Place, Step, StepId, StepIndex, StepKind, When, steps, words};
+use super::{Condition, Edge, EdgeRule, Step, StepId, StepIndex, StepKind, When, steps, words};
 
 /// The most outputs of one step.
 pub(super) const OUTPUTS_MAX: usize = 50;
@@ -25,8 +25,8 @@ pub struct Output {
     pub name: String,
     /// Where it comes from.
     pub source: OutputSource,
-    /// Where it stands in the file.
-    pub place: Place,
+    /// Where its value stands in the file.
+    pub span: Span,
 }
 
 /// Where an output comes from.
@@ -130,7 +130,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Vec<Output> {
         let name = key.key_text(text).unwrap_or_default();
         steps::check_id(reader, key, name, "an output's name");
         let source = build_output(reader, value, &format!("the output `{name}`"))?;
-        Some(Output { name: name.to_owned(), source, place: value.span().place })
+        Some(Output { name: name.to_owned(), source, span: value.span() })
     };
     entries.iter().filter_map(read).collect()
 }
@@ -377,7 +377,7 @@ mod tests {
         let outputs = &plan.steps[0].outputs;
         assert_eq!(outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(outputs[1].source, OutputSource::ReturnValue { path: Vec::new() });
-        assert_eq!((outputs[0].place.line, outputs[0].place.column), (6, 19));
+        assert_eq!((outputs[0].span.place.line, outputs[0].span.place.column), (6, 19));
         assert_eq!(plan.steps[0].id, StepId::new("up"));
     }
 

@@ -5,7 +5,7 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::code::Severity;
+use super::code::{Code, Severity};
 use super::diagnostic::{Diagnostic, Span};
 
 /// The longest source line that is shown, in bytes; of a longer one only the place is named.
@@ -63,13 +63,28 @@ pub fn render_one(diagnostics: &[Diagnostic], file_name: &str, text: &[u8], colo
             out += &["... and ", &more.to_string(), " more ", what, ending, "\n\n"].concat();
         }
     }
-    if errors > 0 {
-        let problems = if errors == 1 { "1 problem".to_owned() } else { format!("{errors} problems") };
-        let title = format!("cannot load plan `{file_name}`: {problems}");
+    if let Some(title) = verdict(diagnostics, file_name) {
         out += &renderer.render(&[Group::with_title(Level::ERROR.primary_title(title))]);
         out.push('\n');
     }
     out
+}
+
+/// Says in one line why a file cannot be used; nothing if it can.
+pub fn verdict(diagnostics: &[Diagnostic], file_name: &str) -> Option<String> {
+    let errors = || diagnostics.iter().filter(|finding| finding.is_error());
+    let problems = match errors().count() {
+        0 => return None,
+        1 => "1 problem".to_owned(),
+        several => format!("{several} problems"),
+    };
+    Some(if errors().all(|finding| finding.code == Code::BadDefinition) {
+        format!("cannot read the definition `{file_name}`")
+    } else if errors().all(|finding| finding.code.is_contract()) {
+        format!("plan `{file_name}` does not fit its pipelines: {problems}")
+    } else {
+        format!("cannot load plan `{file_name}`: {problems}")
+    })
 }
 
 /// Returns the lines of a text as the reader of plans counts them.

@@ -17,8 +17,8 @@ use super::sketch::{Index, Sketch, iteration_id};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, NamesHere, Template, build, render_now};
 use super::{
-    IfRunning, OnTimeout, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, outputs, pools,
-    words,
+    IfRunning, OnTimeout, Open, Pool, Retry, Step, StepId, StepIndex, StepKind, Workspace, lines, outputs,
+    pools, words,
 };
 use crate::time::Delay;
 
@@ -200,14 +200,22 @@ pub(super) fn read(
         known.pairs.clone_from(&pairs);
         let pipeline = pipeline(reader, fields, sketch.id, known, env);
         let workspace = workspace(reader, fields, sketch.key.span(), around, known, env);
-        let parameters = fields.get("parameters").map(|node| parameters(reader, node, known, env));
+        let parameters = match fields.get("parameters") {
+            None => Some(Vec::new()),
+            Some(node) => parameters(reader, node, known, env),
+        };
+        let open = Open {
+            target: workspace.is_none() || pipeline.as_ref().is_none_or(|name| name.contains("{{")),
+            parameters: parameters.is_none(),
+        };
         let when = fields.get("when").and_then(|node| condition::read(reader, node, known, env));
         Step {
             id: StepId::new(id),
             // Without one there has been an error, and the plan is not used.
             pipeline: pipeline.unwrap_or_default(),
-            workspace,
+            workspace: workspace.unwrap_or(0),
             parameters: parameters.unwrap_or_default(),
+            open,
             depends_on,
             when,
             pairs,
@@ -259,6 +267,8 @@ fn common(reader: &mut Reader<'_>, key: &Node, fields: Fields<'_>, around: &Arou
     let pools = pools::of_step(reader, fields, around.pools);
     Step {
         place: key.span().place,
+        pipeline_span: fields.get("pipeline").unwrap_or(key).span(),
+        parameters_span: fields.entry("parameters").map_or(key, |entry| &entry.key).span(),
         description: description.map(str::to_owned),
         outputs: fields.entry("outputs").map(|entry| outputs::read(reader, entry)).unwrap_or_default(),
         timeout,
@@ -326,6 +336,7 @@ fn early_text(
     }
 }
 
+/// Returns the workspace of a step; nothing if it is not known yet.
 fn workspace(
     reader: &mut Reader<'_>,
     fields: Fields<'_>,
@@ -333,11 +344,11 @@ fn workspace(
     around: &Around<'_>,
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
-) -> usize {
+) -> Option<usize> {
     let Some(node) = fields.get("workspace") else {
         return match (around.defaults.workspace, around.workspaces) {
-            (Some(default), _) => default,
-            (None, [_] | []) => 0,
+            (Some(default), _) => Some(default),
+            (None, [_] | []) => Some(0),
             (None, several) => {
                 let keys = several.iter().map(|workspace| workspace.key.as_str());
                 reader.report(
@@ -351,17 +362,12 @@ fn workspace(
                         words::list(keys, "or")
                     )),
                 );
-                0
+                None
             }
         };
     };
-    let name = early_text(reader, node, "`workspace`", known, env);
-    match name {
-        Some(name) if !name.contains("{{") => {
-            find_workspace(reader, &name, node.span(), around.workspaces).unwrap_or(0)
-        }
-        _ => 0,
-    }
+    let name = early_text(reader, node, "`workspace`", known, env).filter(|name| !name.contains("{{"))?;
+    find_workspace(reader, &name, node.span(), around.workspaces)
 }
 
 fn find_workspace(
@@ -386,42 +392,41 @@ fn find_workspace(
     found
 }
 
+/// Reads the parameters of a step; nothing if they are one template that has no value yet.
 fn parameters(
     reader: &mut Reader<'_>,
     node: &Node,
     known: &Known<'_>,
     env: &mut BTreeSet<String>,
-) -> Vec<(String, Template)> {
-    let place = node.span().place;
+) -> Option<Vec<(String, Template)>> {
     match &node.value {
-        Yaml::Text(text) if text.contains("{{") => match render_now(reader, node, known, env) {
-            Some(Value::Object(map)) => {
-                map.into_iter().map(|(name, value)| (name, Template::plain(value, place))).collect()
+        Yaml::Text(text) if text.contains("{{") => match render_now(reader, node, known, env)? {
+            Value::Object(map) => {
+                let plain = |(name, value)| (name, Template::plain(value, node.span()));
+                Some(map.into_iter().map(plain).collect())
             }
-            Some(other) => {
+            other => {
                 let given = excerpt(&other.to_string());
                 let message = format!("`parameters` must be a map, but the template gives `{given}`");
                 let help = "use one lone template of an input of the type object";
                 reader.report(Diagnostic::at(Code::WrongResult, node.span(), message).help(help));
-                Vec::new()
+                None
             }
-            None => Vec::new(),
         },
         Yaml::List(items) => {
             let help = format!("write `parameters: {{ {} }}`", as_pairs(items, reader.text));
-            reader.wrong_type(node, "`parameters`", "a map", &help).unwrap_or_default()
+            reader.wrong_type(node, "`parameters`", "a map", &help)
         }
         _ => {
             let text = reader.text;
-            let entries = reader.map(node, "`parameters`").unwrap_or_default();
-            entries
-                .iter()
-                .map(|Entry { key, value }| {
-                    let name = key.key_text(text).unwrap_or_default();
-                    check_parameter_name(reader, key, name);
-                    (name.to_owned(), build(reader, value, NamesHere::Request, known, env))
-                })
-                .collect()
+            let entries = reader.map(node, "`parameters`")?;
+            let mut read = |Entry { key, value }: &Entry| {
+                let name = key.key_text(text).unwrap_or_default();
+                check_parameter_name(reader, key, name);
+                let template = build(reader, value, NamesHere::Request, known, env);
+                (name.to_owned(), template.named(key.span()))
+            };
+            Some(entries.iter().map(&mut read).collect())
         }
     }
 }

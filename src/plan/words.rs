@@ -420,7 +420,7 @@ pub fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Op
 }
 
 /// Returns words as a sentence names them: `` `a`, `b` and `c` ``.
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+pub fn list<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
     let mut quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match quoted.pop() {
         None => String::new(),

@@ -337,7 +337,7 @@ fn reason(plan: &Plan, step: &Step) -> Option<String> {
 /// Returns the parameters as they would be sent; a text that needs what is not known yet stands as the plan writes it.
 fn values(plan: &Plan, step: &Step) -> Vec<(String, Value)> {
     let scope = plan.scope(step);
-    step.parameters.iter().map(|(name, template)| (name.clone(), template.preview(&scope))).collect()
+    step.parameters.iter().map(|(name, template)| (name.clone(), template.shown(&scope))).collect()
 }
 
 fn section(out: &mut String, title: &str, lines: &[String]) {

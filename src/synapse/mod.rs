@@ -37,6 +37,7 @@ use self::retry::{Call, Patience};
 pub use self::vault::{KeyVault, VaultFailure};
 use self::wire::{ALL_TIME, Page, Query};
 pub use self::wire::{RunFilter, RunListed};
+use crate::definition::Definition;
 use crate::flow::event::{ActivitySeen, Recovery, RunId, RunSeen, StartOutcome, StepError};
 use crate::time::{Delay, Timestamp};
 
@@ -243,6 +244,19 @@ impl SynapseClient {
         let is_missing = answer.status == StatusCode::NOT_FOUND
             && body.is_some_and(|body| wire::service_error(body).is_some());
         if is_missing { Ok(None) } else { self.read(&answer).map(Some) }
+    }
+
+    /// Reads what a plan must know of a pipeline, with the version that the service has now; nothing if the workspace has
+    /// none of this name.
+    pub async fn definition(&self, name: &str) -> Result<Option<Definition>, CallFailure> {
+        let Some(resource) = self.pipeline(name).await? else { return Ok(None) };
+        Ok(reading::definition(&resource, name))
+    }
+
+    /// Reads the same of all pipelines.
+    pub async fn definitions(&self) -> Result<Vec<Definition>, CallFailure> {
+        let resources = self.pipelines().await?;
+        Ok(resources.iter().filter_map(|resource| reading::definition(resource, "")).collect())
     }
 
     /// Lists the definitions of all pipelines.

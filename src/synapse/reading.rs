@@ -7,11 +7,13 @@
 
 use http::StatusCode;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::answer::CallFailure;
 pub use super::http::{Answer, BodyError, NoAnswer, NoAnswerKind};
 pub use super::wire::Page;
 use super::wire::{self, ActivityRun, PipelineRun, RunListed};
+use crate::definition::{Definition, Source};
 use crate::flow::event::{ActivitySeen, RunId, RunSeen, StartOutcome, StepError};
 
 /// Takes what came of a request that may be repeated without harm.
@@ -55,6 +57,13 @@ pub fn cancel(answer: &Answer, host: &str) -> Result<(), CallFailure> {
         return Err(CallFailure::NoSuchRun { message });
     }
     if answer.status.is_success() { Ok(()) } else { Err(CallFailure::from_answer(answer, host)) }
+}
+
+/// Reads a pipeline as the service describes it: what a plan must know of it, and its version. `name` is for one that does
+/// not name itself.
+pub fn definition(resource: &Value, name: &str) -> Option<Definition> {
+    let etag = resource.get("etag").and_then(Value::as_str).map(str::to_owned);
+    Definition::read(resource, Source::Service { etag }, name)
 }
 
 /// Reads any answer as JSON.

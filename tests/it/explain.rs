@@ -9,6 +9,7 @@ use synflow::graph::PlanGraph;
 use synflow::plan::{Code, Diagnostic, Given, Severity, load, wanted_files};
 use synflow::time::Timestamp;
 
+use crate::contract::contract;
 use crate::space::{TestSpace, root};
 
 /// What a block of Markdown cannot hold, put in the place of a comment line: each with the reason why.
@@ -71,7 +72,10 @@ fn given(plan: &str) -> Given {
 
 fn findings(text: &[u8], plan: &str) -> Vec<Diagnostic> {
     match load(text, &given(plan)) {
-        Ok(loaded) => PlanGraph::link(&loaded.plan).err().unwrap_or(loaded.notes),
+        Ok(loaded) => match PlanGraph::link(&loaded.plan) {
+            Ok(_) => loaded.notes.into_iter().chain(contract(plan, &loaded.plan)).collect(),
+            Err(findings) => findings,
+        },
         Err(findings) => findings,
     }
 }

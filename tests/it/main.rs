@@ -6,6 +6,7 @@ mod broken_journals;
 mod cancel;
 mod client;
 mod conditions;
+mod contract;
 mod deadline;
 mod deciding;
 mod dice;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use synflow::definition::Source;
 use synflow::flow::event::{RunId, RunStatus};
 use synflow::synapse::{
     CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, SignInFailure, SynapseClient, TokenCache,
-    Window,
+    Window, reading,
 };
 use synflow::time::Timestamp;
 
@@ -144,6 +145,12 @@ async fn call(exchange: &Value, client: &SynapseClient) -> Result<Value, CallFai
         ("GET", ["pipelines"]) => {
             let all = client.pipelines().await?;
             assert_eq!(json!(all), exchange["response"]["body"]["value"]);
+            for (definition, record) in all.iter().map(|one| reading::definition(one, "").unwrap()).zip(&all)
+            {
+                assert_eq!(definition.name, record["name"]);
+                let etag = record["etag"].as_str().map(str::to_owned);
+                assert_eq!(definition.source, Source::Service { etag });
+            }
             Ok(Value::Null)
         }
         ("GET", ["pipelines", name]) => {

@@ -3,10 +3,22 @@
 use serde_json::{Map, Value, json};
 
 use super::{Checked, Located, Region};
+use crate::plan::code::Code;
 
-/// Returns the answer to `validate --output json`, plans in the order given.
-pub fn json(plans: &[Checked<'_>]) -> Value {
-    json!({ "plans": plans.iter().map(plan).collect::<Vec<_>>() })
+/// Returns the answer to `validate --output json`, plans in the order given. Files that hold no definition stand apart.
+pub fn json(files: &[Checked<'_>]) -> Value {
+    let is_definition =
+        |checked: &Checked<'_>| checked.findings.iter().any(|finding| finding.code == Code::BadDefinition);
+    let (definitions, plans): (Vec<_>, Vec<_>) = files.iter().partition(|checked| is_definition(checked));
+    let mut answer = Map::new();
+    answer.insert("plans".to_owned(), plans.into_iter().map(plan).collect());
+    if !definitions.is_empty() {
+        let broken = definitions
+            .into_iter()
+            .map(|checked| json!({ "file": checked.file, "diagnostics": diagnostics(checked) }));
+        answer.insert("definitions".to_owned(), broken.collect());
+    }
+    Value::Object(answer)
 }
 
 fn plan(checked: &Checked<'_>) -> Value {
@@ -15,8 +27,12 @@ fn plan(checked: &Checked<'_>) -> Value {
         "ok": checked.steps.is_some(),
         "steps": checked.steps,
         "problem": checked.unreadable,
-        "diagnostics": checked.located().iter().map(|located| diagnostic(checked.file, located)).collect::<Vec<_>>(),
+        "diagnostics": diagnostics(checked),
     })
+}
+
+fn diagnostics(checked: &Checked<'_>) -> Vec<Value> {
+    checked.located().iter().map(|located| diagnostic(checked.file, located)).collect()
 }
 
 fn diagnostic(file: &str, located: &Located<'_>) -> Value {

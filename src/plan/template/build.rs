@@ -30,7 +30,8 @@ pub(in crate::plan) fn build(
     let body = build.body(node);
     let Build { reads, inputs, outputs, secrets, .. } = build;
     let steps = reads.keys().cloned().collect();
-    Template { body, steps, reads, inputs, outputs, secrets, place: node.span().place }
+    let span = node.span();
+    Template { body, steps, reads, inputs, outputs, secrets, span, name: span }
 }
 
 /// Compiles a value and renders it at once; nothing if it uses what has no value yet, or is wrong.

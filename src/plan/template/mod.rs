@@ -12,6 +12,7 @@ mod names;
 mod output;
 mod parse;
 mod place;
+mod preview;
 mod sealed;
 mod unreadable;
 
@@ -31,6 +32,7 @@ pub(super) use build::{build, render_now};
 pub(super) use names::{Known, Meaning, NamesHere, Refusal, resolve};
 pub(super) use output::build_output;
 pub(super) use place::inside;
+pub use preview::Preview;
 
 /// A JSON value of any shape in which texts may hold Handlebars templates, compiled and checked.
 #[derive(Clone, Debug)]
@@ -44,7 +46,10 @@ pub struct Template {
     outputs: Vec<OutputRead>,
     /// The secrets it asks for, each with its place; no reference where that is not known yet.
     secrets: Vec<(Option<SecretRef>, Span)>,
-    place: Place,
+    /// Where the value is written.
+    span: Span,
+    /// Where the name of the parameter is written that it is the value of; the value itself where it has none.
+    name: Span,
 }
 
 /// Stands among the inputs of a template that uses `inputs` itself: no input has this name.
@@ -118,10 +123,16 @@ pub struct StepFacts {
 
 impl Template {
     /// Returns a template that is just this value.
-    pub fn plain(value: Value, place: Place) -> Self {
+    pub fn plain(value: Value, at: impl Into<Span>) -> Self {
         let (reads, steps, inputs) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (outputs, secrets) = (Vec::new(), Vec::new());
-        Self { body: Body::Plain(value), reads, steps, inputs, outputs, secrets, place }
+        let span = at.into();
+        Self { body: Body::Plain(value), reads, steps, inputs, outputs, secrets, span, name: span }
+    }
+
+    /// Says where the name of the parameter is written that it is the value of.
+    pub(super) fn named(self, name: Span) -> Self {
+        Self { name, ..self }
     }
 
     /// Returns the steps whose facts this template reads.
@@ -136,12 +147,22 @@ impl Template {
 
     /// Returns where the template stands in the plan.
     pub fn place(&self) -> Place {
-        self.place
+        self.span.place
+    }
+
+    /// Returns the piece of the plan that the template is.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Returns the piece of the plan that names the parameter whose value it is; the value where there is none.
+    pub fn name_span(&self) -> Span {
+        self.name
     }
 
     /// Returns where the template names a step; where it stands itself if it does not.
     pub fn place_of(&self, step: &StepId) -> Place {
-        self.reads.get(step).copied().unwrap_or(self.place)
+        self.reads.get(step).copied().unwrap_or(self.span.place)
     }
 
     /// Says whether it uses this input.
@@ -176,8 +197,8 @@ impl Template {
 
     /// Returns the value before the step starts, as people may see it: a text that needs what is not known yet stands as it
     /// is written.
-    pub fn preview(&self, scope: &Scope) -> Value {
-        let mut rendering = Rendering { is_preview: true, ..Rendering::new(scope) };
+    pub fn shown(&self, scope: &Scope) -> Value {
+        let mut rendering = Rendering { keeps_open: true, ..Rendering::new(scope) };
         rendering.body(&self.body).unwrap_or_default()
     }
 
@@ -222,21 +243,21 @@ struct Rendering<'s> {
     at: String,
     secrets: Vec<SecretText>,
     /// Whether a text stays as it is written where its value is not known.
-    is_preview: bool,
+    keeps_open: bool,
 }
 
 impl<'s> Rendering<'s> {
     const fn new(scope: &'s Scope) -> Self {
-        Self { scope, given: None, made: None, at: String::new(), secrets: Vec::new(), is_preview: false }
+        Self { scope, given: None, made: None, at: String::new(), secrets: Vec::new(), keeps_open: false }
     }
 
     fn body(&mut self, body: &Body) -> Result<Value, String> {
         match body {
             Body::Plain(value) => Ok(value.clone()),
             // A `default` would hide that the step's value is still to come.
-            Body::Open(_, text) if self.is_preview && text.contains("steps.") => Ok((**text).into()),
+            Body::Open(_, text) if self.keeps_open && text.contains("steps.") => Ok((**text).into()),
             Body::Open(form, text) => match self.form(form) {
-                Err(_) if self.is_preview => Ok((**text).into()),
+                Err(_) if self.keeps_open => Ok((**text).into()),
                 rendered => rendered,
             },
             Body::List(items) => items

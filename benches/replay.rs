@@ -49,6 +49,7 @@ fn plan() -> Plan {
         pools: Vec::new(),
         max_failures: None,
         steps,
+        tests: Vec::new(),
     }
 }
 

@@ -61,6 +61,7 @@ fn layered() -> Plan {
         hooks: synflow::plan::Hooks::default(),
         max_failures: None,
         steps: (0..STEPS).map(step).collect(),
+        tests: Vec::new(),
     }
 }
 

@@ -31,6 +31,8 @@ pub mod hook;
 
 pub mod emulator;
 
+pub mod rehearse;
+
 pub mod report;
 
 pub mod driver;

@@ -1,4 +1,5 @@
 //! The command line as it is typed; `cli/settings.rs` makes sense of it.
+// Long because: one struct for each verb, whose words are the help that people read side by side.
 
 use std::path::PathBuf;
 
@@ -40,6 +41,10 @@ pub enum Verb {
     Plan(PlanVerb),
     /// Runs a plan to its end
     Apply(Apply),
+    /// Plays a plan through in virtual time, with the real scheduler: forecast, critical path, what-if. Starts nothing
+    Rehearse(Rehearse),
+    /// Rehearses what a plan's `tests` assume, and compares what follows with what they expect
+    Test(Test),
     /// Goes on with a flow: adopts its live runs, does again what failed, keeps what succeeded
     Resume(Resume),
     /// Ends a flow, or one step of it, and waits until its runs have ended
@@ -267,6 +272,77 @@ pub struct Apply {
     pub driving: Driving,
 }
 
+/// Plays a plan through in virtual time. Starts nothing, writes nothing.
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// What it leaves open.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Takes something for given of a step; may be repeated: `curate=failed`, `curate=failed:1` (the first attempt),
+    /// `ingest[emea]=slow:2x`, `load=45m`, `publish=skipped`, `curate.outputs.rows=0`
+    #[arg(long, value_name = "STEP=WORD")]
+    pub assume: Vec<String>,
+    /// Rehearses only these steps: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
+    #[arg(long, value_name = "STEPS")]
+    pub select: Vec<String>,
+    /// Leaves out these steps; an edge on one of them counts as met
+    #[arg(long, value_name = "STEPS")]
+    pub exclude: Vec<String>,
+    /// Runs at most this many pipelines at once, whatever the plan says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_parallel: Option<u32>,
+    /// Takes durations, outcomes and outputs from an emulator's script, at speed 1, not from earlier flows
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// How long a pipeline takes that no earlier flow has run
+    #[arg(long, value_name = "DURATION", default_value = "5m", conflicts_with = "script")]
+    pub default_duration: String,
+    /// When the flow begins: a date, a date with a time in UTC such as `2026-01-14T22:00`, or `now`
+    #[arg(long, value_name = "WHEN", default_value = "2026-01-14")]
+    pub at: String,
+    /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --script]
+    #[arg(long, value_name = "DURATION")]
+    pub beat: Option<String>,
+    /// Where made-up ids and jitter come from: the same seed, the same output
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Plays it on the screen, so many times faster than it would be [default: as fast as possible, unseen]
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    pub speed: Option<f64>,
+    /// How progress is shown, with --speed
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", requires = "speed")]
+    pub progress: Progress,
+    /// How many rows the chart has at most; iterations and quiet steps are folded first
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rows: u16,
+    /// Ends with the exit code that the flow would have, not with 0
+    #[arg(long)]
+    pub exit_code: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
+    pub output: Stream,
+}
+
+/// Runs the tests of a plan in virtual time.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// A file with the key `tests`, whose tests are run in place of the plan's own
+    #[arg(long, value_name = "FILE")]
+    pub tests: Option<PathBuf>,
+    /// The environment of tests that name none [default: none, what the top of the plan says]
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = TestForm::Text, value_name = "FORM")]
+    pub output: TestForm,
+}
+
 /// Goes on with a flow.
 #[derive(Debug, Args)]
 pub struct Resume {
@@ -474,6 +550,30 @@ pub enum Output {
     Json,
     /// YAML
     Yaml,
+}
+
+/// The form of an answer that events may come before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// A line of JSON for each event, and one for the whole at the end
+    Jsonl,
+}
+
+/// The form of what became of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TestForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// The XML of `JUnit`, for CI
+    Junit,
 }
 
 /// The form of what was found in plans.

@@ -155,15 +155,17 @@ impl Emulated {
 }
 
 /// What emulated workspaces are made from.
-struct Furnishing {
-    script: Script,
+pub(super) struct Furnishing {
+    pub(super) script: Script,
     /// The name and text of each definition.
-    definitions: Vec<(String, String)>,
+    pub(super) definitions: Vec<(String, String)>,
 }
 
 impl Furnishing {
     /// Reads a script, and the definitions that it or the command line names.
-    fn read(script: Option<&Path>, artifacts: &[PathBuf]) -> Result<Self, Failure> {
+    ///
+    /// Fails with exit 2 if one of them cannot be read.
+    pub(super) fn read(script: Option<&Path>, artifacts: &[PathBuf]) -> Result<Self, Failure> {
         let (script, mut definitions) = match script {
             None => (Script::default(), Vec::new()),
             Some(path) => emulator::read_script(path).map_err(|error| unreadable(&error))?,

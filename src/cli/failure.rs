@@ -8,7 +8,7 @@ use std::io::{self, Write};
 pub enum Exit {
     /// Done.
     Done,
-    /// Pipelines failed, or `fmt --check` found a plan that is not laid out.
+    /// Pipelines failed, `fmt --check` found a plan that is not laid out, or a test of a plan failed.
     PipelinesFailed,
     /// The command line makes no sense.
     Usage,
@@ -46,7 +46,11 @@ impl Exit {
     /// Every exit code with its meaning, in order.
     pub const ALL: [(Self, u8, &'static str); 17] = [
         (Self::Done, 0, "done"),
-        (Self::PipelinesFailed, 1, "pipelines failed; `fmt --check`: a plan is not laid out"),
+        (
+            Self::PipelinesFailed,
+            1,
+            "pipelines failed; `fmt --check`: a plan is not laid out; `test`: a test failed",
+        ),
         (Self::Usage, 2, "usage"),
         (Self::PlanInvalid, 3, "plan invalid"),
         (Self::Contract, 4, "contract or preflight failed"),

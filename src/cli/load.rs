@@ -15,6 +15,10 @@ use crate::flow::{Flow, FlowHeader, FlowId};
 use crate::graph::{PlanGraph, Selection, Unselectable, narrow};
 use crate::journal::Journal;
 use crate::plan::{self, Diagnostic, Given, GivenFile, Plan};
+use crate::time::Timestamp;
+
+/// Stands for the reference to a secret that a rehearsal does not read.
+const UNREAD_SECRET: &str = "env:NOT_READ_IN_A_REHEARSAL";
 
 /// A plan with its text and graph.
 #[derive(Clone, Debug)]
@@ -60,6 +64,52 @@ pub(super) fn plan(
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
     plan_given(path, given_for(chosen, inputs_required, settings)?, settings, out)
+}
+
+/// Loads a plan that is only rehearsed, as if it were begun at `start`. A secret input need not be given, for nobody reads
+/// it.
+///
+/// Fails as [`plan`] does.
+pub(super) fn rehearsed_plan(
+    path: &Path,
+    chosen: &Chosen,
+    start: Timestamp,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    let environment = chosen.env.clone().unwrap_or_default();
+    let mut given =
+        Given { environment, now: start, inputs_required: true, ..given(&chosen.inputs, settings)? };
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    leave_secrets_out(path, &bytes, &mut given);
+    plan_given(path, given, settings, out)
+}
+
+/// Loads a plan for one of its tests; gives what is wrong with it, if so. A secret input need not be given.
+///
+/// Fails with exit 3 if the file cannot be read.
+pub(super) fn test_plan(
+    path: &Path,
+    mut given: Given,
+) -> Result<Result<LoadedPlan, Vec<Diagnostic>>, Failure> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    read_wanted(path, &bytes, &mut given);
+    leave_secrets_out(path, &bytes, &mut given);
+    Ok(linked(&bytes, &given).map(|(plan, graph, _)| LoadedPlan {
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        plan: Arc::new(plan),
+        graph: Arc::new(graph),
+    }))
+}
+
+/// Gives secret inputs that are not given a reference that nobody follows.
+fn leave_secrets_out(path: &Path, bytes: &[u8], given: &mut Given) {
+    let mut probe = Given { inputs_required: false, ..given.clone() };
+    read_wanted(path, bytes, &mut probe);
+    if let Ok(loaded) = plan::load(bytes, &probe) {
+        let missing = loaded.plan.secret_inputs.iter().filter(|name| !loaded.plan.inputs.contains_key(*name));
+        given.recorded.extend(missing.map(|name| (name.clone(), UNREAD_SECRET.into())));
+    }
 }
 
 /// Gathers what a new flow, or a check, is given.

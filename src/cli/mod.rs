@@ -26,6 +26,7 @@ mod load;
 mod own;
 mod pace;
 mod plan;
+mod rehearse;
 mod resolve;
 mod resume;
 mod schema;
@@ -33,6 +34,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod status;
+mod test;
 mod unlock;
 mod validate;
 
@@ -82,6 +84,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Plan(args) => plan::run(&args, &Settings::gather(&cli.global)?),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Rehearse(args) => rehearse::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Test(args) => test::run(&args, &Settings::gather(&cli.global)?),
         Verb::Resume(args) => resume::run(&args, &Settings::gather(&cli.global)?),
         Verb::Cancel(args) => cancel::run(&args, &Settings::gather(&cli.global)?),
         Verb::Resolve(args) => resolve::run(&args, &Settings::gather(&cli.global)?).map(|()| done),

@@ -61,8 +61,16 @@ pub(super) fn hook_limit(args: &Driving) -> Result<Delay, Failure> {
     duration(limit, "--hook-limit", hook::HOOK_LIMIT, HOOK_LIMIT_MIN, HOOK_LIMIT_MAX)
 }
 
+/// Reads the beat of a rehearsal: that of a real flow, or with a script that of an emulated one.
+///
+/// Fails with exit 2 where it is no duration or out of bounds.
+pub(super) fn rehearsed_beat(text: Option<&str>, is_scripted: bool) -> Result<Delay, Failure> {
+    let beat = if is_scripted { EMULATED_BEAT } else { policy::BEAT };
+    duration(text, "--beat", beat, BEAT_MIN, BEAT_MAX)
+}
+
 /// Reads a setting that is a duration and lies within bounds.
-fn duration(
+pub(super) fn duration(
     text: Option<&str>,
     flag: &str,
     default: Delay,

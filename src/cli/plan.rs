@@ -1,7 +1,5 @@
 //! `synflow plan PLAN`: what would happen and why, after a look at the live workspace. Starts nothing.
 
-use std::collections::BTreeMap;
-
 use crate::cli::args::{Outlook as Form, PlanVerb};
 use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
@@ -58,18 +56,16 @@ impl History {
         let nothing = Self { forecast: Forecast::default(), earlier: None };
         let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else { return Ok(nothing) };
         let plan = &loaded.plan;
-        let seen = expected::seen(&mut journal, &plan.name, &plan.environment, false)?;
+        let history = expected::history(&mut journal, &plan.name, &plan.environment, false)?;
         let mut forecast = Forecast::default();
         for (index, step) in plan.runs() {
-            let took = seen.get(&(step.id.clone(), step.pipeline.clone()));
+            let took = history.took.get(&(step.id.clone(), step.pipeline.clone()));
             let quantile = |percent| took.and_then(|took| forecast::quantile(took, percent));
             if let Some((usual, long)) = quantile(50).zip(quantile(90)) {
                 forecast.steps.insert(index, (usual, long));
             }
         }
-        let usual: BTreeMap<_, _> =
-            seen.iter().filter_map(|(step, took)| Some((step.clone(), forecast::median(took)?))).collect();
-        if let Some((way, makespan)) = forecast::critical_path(plan, &loaded.graph, &usual) {
+        if let Some((way, makespan)) = forecast::critical_path(plan, &loaded.graph, &history.durations) {
             (forecast.critical_path, forecast.makespan) = (way, Some(makespan));
         }
         let newest = journal.newest_of_plan(&plan.name, &plan.environment, false, forecast::DURATIONS_MAX)?;

@@ -108,6 +108,18 @@ pub struct FlowKey {
     pub run_key: String,
 }
 
+impl FlowId {
+    /// Returns the id of a flow that is only rehearsed: no journal has it.
+    pub fn rehearsal() -> Self {
+        Self("rehearsal".to_owned())
+    }
+
+    /// Says whether it is the id of a flow that is only rehearsed.
+    pub fn is_rehearsal(&self) -> bool {
+        self.0 == "rehearsal"
+    }
+}
+
 /// One execution of a plan.
 #[derive(Clone, Debug)]
 pub struct Flow {

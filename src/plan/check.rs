@@ -15,8 +15,8 @@ use super::source::{Entry, Node, Source, Yaml};
 use super::steps::Around;
 use super::template::{Known, StepFacts};
 use super::{
-    Given, Loaded, Outputs, Plan, Step, dates, deadline, hooks, indent, inputs, outputs, pools, run_key,
-    secret, steps, timezone, workspaces,
+    Given, Loaded, Outputs, Plan, Step, TestCase, cases, dates, deadline, hooks, indent, inputs, outputs,
+    pools, run_key, secret, steps, timezone, workspaces,
 };
 
 /// How many runs of a plan may be under way if it does not say.
@@ -93,6 +93,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
     }
     let hooks = hooks::read(reader, top, &mut known, &mut env);
     secret::check(reader, &steps, &hooks, &env);
+    let tests = tests(reader, top, entries);
 
     let value = |name: &String| Some((name.clone(), given.env.get(name)?.clone()));
     Some(Plan {
@@ -111,7 +112,28 @@ fn read(reader: &mut Reader<'_>, root: &Node, given: &Given) -> Option<Plan> {
         deadline,
         hooks,
         steps,
+        tests,
     })
+}
+
+/// Reads `tests`.
+fn tests(reader: &mut Reader<'_>, top: Fields<'_>, steps: &[Entry]) -> Vec<TestCase> {
+    let Some(entry) = top.entry("tests") else { return Vec::new() };
+    let text = reader.text;
+    let keys = |entries: &'_ [Entry]| -> Vec<String> {
+        entries.iter().filter_map(|entry| entry.key.key_text(text)).map(str::to_owned).collect()
+    };
+    let below = |name: &str| match top.get(name).map(|node| &node.value) {
+        Some(Yaml::Map(entries)) => keys(entries),
+        _ => Vec::new(),
+    };
+    let names = cases::Names {
+        steps: keys(steps),
+        outputs: outputs::declared(text, steps),
+        inputs: below("inputs"),
+        environments: Some(below("environments")),
+    };
+    cases::read(reader, entry, &names)
 }
 
 /// Reads `fail_fast` and `max_failures`.

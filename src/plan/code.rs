@@ -1,7 +1,7 @@
 //! Every diagnostic code in one table: its name in the code, what the reader sees, what it means.
 //!
 //! E01xx text and YAML, E02xx keys and types, E03xx the graph, E04xx templates, E05xx inputs, E06xx the plan
-//! against the definitions of its pipelines; N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
+//! against the definitions of its pipelines, E07xx its tests; N0xxx notes, W0xxx warnings. A code, once released, keeps its meaning.
 
 use super::explanation::Explanation;
 
@@ -59,7 +59,6 @@ codes! {
 
     UnknownKey         "E0201" "the key is not known here"
     ForeignKey         "E0202" "the key is another tool's word"
-    LaterKey           "E0203" "the key is not supported by this version yet"
     MissingKey         "E0204" "a required key is missing"
     WrongType          "E0205" "the value has the wrong type"
     WrongVersion       "E0206" "the plan's version is not supported"
@@ -146,6 +145,11 @@ codes! {
     UnknownActivity    "E0607" "the pipeline has no activity of this name"
     NoReturnValue      "E0608" "the pipeline does not return what the output reads"
     BadDefinition      "E0609" "the file is not the definition of a pipeline"
+    TestStranger       "E0701" "a test names a step or output that the plan does not have"
+    TestAssumption     "E0702" "a test assumes what a step cannot do"
+    TestEmpty          "E0703" "a test expects nothing"
+    TestBound          "E0704" "the text is not a bound of a length of time"
+    TestTime           "E0705" "the text is not a time at which a flow can begin"
 
     LiteralExpression  "N0101" "a value that looks like a Synapse expression is sent as text"
     LeadingZero        "N0102" "a value that looks like a number is sent as text"

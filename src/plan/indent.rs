@@ -65,7 +65,7 @@ impl Mender<'_, '_> {
     /// Says whether a key beside an empty one can only be meant to stand below it.
     fn is_child(&self, parent: &Entry, Entry { key, value }: &Entry, shape: &Shape) -> bool {
         let name = key.key_text(self.text).unwrap_or_default();
-        let is_own = || shape.keys.contains(&name) || shape.later.contains(&name);
+        let is_own = || shape.keys.contains(&name);
         let is_like_own = || {
             words::foreign(name, shape.keys).is_some()
                 || words::nearest(name, shape.keys.iter().copied()).is_some()
@@ -117,9 +117,7 @@ impl Mender<'_, '_> {
     /// Says whether a key among names is one of those that belong below a name.
     fn is_slip(&self, entry: &Entry, shape: &Shape) -> bool {
         let name = self.name(entry);
-        let is_step = shape.name == STEP.name;
-        let is_key = shape.keys.contains(&name) || is_step && shape.later.contains(&name);
-        if !is_key {
+        if !shape.keys.contains(&name) {
             return false;
         }
         match &entry.value.value {

@@ -4,6 +4,8 @@
 //! its place in the text. Everything in a [`Plan`] has been checked; later layers do not check again.
 //! Never reads a file, an environment variable or a clock: the shell hands them over in [`Given`].
 
+mod assumption;
+mod cases;
 mod check;
 mod code;
 mod compare;
@@ -54,6 +56,8 @@ use serde_json::{Map, Value};
 
 use crate::time::{Delay, Timestamp};
 
+pub use assumption::{Assumed, AssumedEnd, AssumedLength, Assumptions, BadAssumption, assume, names_in};
+pub use cases::{Makespan, TestCase, load_tests};
 pub use code::{Code, Severity};
 pub use condition::When;
 pub use deadline::Deadline;
@@ -136,6 +140,8 @@ pub struct Plan {
     /// or `matrix` stands their [`StepKind::Group`], and at the very end, where there are steps with `finally`, the
     /// [`StepKind::Barrier`].
     pub steps: Vec<Step>,
+    /// What the plan promises, in file order; `synflow test` rehearses it.
+    pub tests: Vec<TestCase>,
 }
 
 impl Plan {

@@ -384,6 +384,7 @@ fn example(shape: &Shape, name: &str) -> &'static str {
         ("a plan", "name") => "`name:` and a name, which the journal and `status` show",
         ("a plan", "steps") => "`steps:` with at least one step below it",
         ("an input", "type") => "`type:` with one of string, int, float, bool, date, array or object",
+        ("a file of tests", "tests") => "`tests:` with at least one test below it",
         ("a webhook", "url") => "`url:` and the address to send to",
         _ => "it",
     }
@@ -392,15 +393,11 @@ fn example(shape: &Shape, name: &str) -> &'static str {
 /// Returns the key that a wrong one was meant to be, and whether it is only mistyped: then its value is
 /// what that key needs.
 fn meant(name: &str, shape: &Shape) -> Option<(&'static str, bool)> {
-    if shape.later.contains(&name) {
-        return None;
-    }
     if words::foreign(name, shape.keys).is_none() && advice(name, shape).is_some() {
         return None;
     }
     match words::foreign(name, shape.keys) {
         Some(right) => Some((right, words::is_same(name, right))),
-        None if words::foreign(name, shape.later).is_some() => None,
         None => words::nearest(name, shape.keys.iter().copied()).map(|near| (near, true)),
     }
 }
@@ -413,14 +410,6 @@ fn advice(name: &str, shape: &Shape) -> Option<&'static str> {
 
 fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
     let keys = || shape.keys.iter().copied();
-    if shape.later.contains(&name) {
-        return Diagnostic::at(
-            Code::LaterKey,
-            span,
-            format!("`{name}` is not supported by this version of synflow yet"),
-        )
-        .help("remove it, or use a version that has it");
-    }
     if let Some(right) = words::foreign(name, shape.keys) {
         let finding = Diagnostic::at(Code::ForeignKey, span, format!("{} has no key `{name}`", shape.name))
             .label(format!("did you mean `{right}`?"));
@@ -433,10 +422,6 @@ fn unknown_key(name: &str, span: Span, shape: &Shape) -> Diagnostic {
     if let Some(advice) = advice(name, shape) {
         let code = if others.is_empty() { Code::ForeignKey } else { Code::UnknownKey };
         return Diagnostic::at(code, span, format!("{} has no key `{name}`", shape.name)).help(advice);
-    }
-    if let Some(later) = words::foreign(name, shape.later) {
-        return Diagnostic::at(Code::LaterKey, span, format!("{} has no key `{name}`", shape.name))
-            .help(format!("in synflow this is `{later}`, which this version does not support yet"));
     }
     let finding = Diagnostic::at(Code::UnknownKey, span, format!("{} has no key `{name}`", shape.name));
     match words::nearest(name, keys()) {

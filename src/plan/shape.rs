@@ -25,8 +25,6 @@ pub(super) struct Shape {
     pub(super) keys: &'static [&'static str],
     /// The keys it must have.
     pub(super) required: &'static [&'static str],
-    /// Keys of the language that this version does not have yet.
-    pub(super) later: &'static [&'static str],
 }
 
 /// The keys at the top.
@@ -53,25 +51,20 @@ pub(super) const PLAN: Shape = Shape {
         "on_failure",
         "on_deadline",
         "steps",
+        "tests",
     ],
     required: &["version", "name", "steps"],
-    later: &["tests"],
 };
 
 /// The keys of a workspace.
-pub(super) const WORKSPACE: Shape = Shape {
-    name: "a workspace",
-    keys: &["name", "endpoint", "cloud", "tenant", "auth"],
-    required: &[],
-    later: &[],
-};
+pub(super) const WORKSPACE: Shape =
+    Shape { name: "a workspace", keys: &["name", "endpoint", "cloud", "tenant", "auth"], required: &[] };
 
 /// The keys of an environment.
 pub(super) const ENVIRONMENT: Shape = Shape {
     name: "an environment",
     keys: &["workspaces", "inputs", "max_parallel", "pools", "deadline"],
     required: &[],
-    later: &[],
 };
 
 /// The keys of an input.
@@ -79,7 +72,6 @@ pub(super) const INPUT: Shape = Shape {
     name: "an input",
     keys: &["type", "default", "file", "one_of", "pattern", "min", "max", "secret", "description"],
     required: &["type"],
-    later: &[],
 };
 
 /// The keys of `defaults`.
@@ -97,7 +89,6 @@ pub(super) const DEFAULTS: Shape = Shape {
         "tags",
     ],
     required: &[],
-    later: &[],
 };
 
 /// The keys of a step: what runs when, with what, and then what becomes of it. `fmt` puts them in this order.
@@ -127,7 +118,6 @@ pub(super) const STEP: Shape = Shape {
         "description",
     ],
     required: &[],
-    later: &[],
 };
 
 /// The keys of `retry`.
@@ -135,13 +125,38 @@ pub(super) const RETRY: Shape = Shape {
     name: "`retry`",
     keys: &["max_attempts", "delay", "backoff", "max_delay", "on", "mode"],
     required: &[],
-    later: &[],
 };
 
 /// The keys of a webhook.
 pub(super) const HOOK: Shape =
-    Shape { name: "a webhook", keys: &["url", "headers", "body"], required: &["url"], later: &[] };
+    Shape { name: "a webhook", keys: &["url", "headers", "body"], required: &["url"] };
 
+/// The keys of a test: for which flow, what is assumed, what must follow.
+pub(super) const TEST: Shape = Shape {
+    name: "a test",
+    keys: &["inputs", "env", "at", "assume", "expect", "order", "makespan"],
+    required: &[],
+};
+
+/// The keys of a file that holds nothing but tests.
+pub(super) const TESTS_FILE: Shape =
+    Shape { name: "a file of tests", keys: &["tests"], required: &["tests"] };
+
+/// The outcomes of a step.
+pub(super) const OUTCOMES: [&str; 9] = [
+    "succeeded",
+    "warned",
+    "failed",
+    "cancelled",
+    "timed_out",
+    "skipped",
+    "not_needed",
+    "blocked",
+    "unknown",
+];
+/// The outcomes of a flow.
+pub(super) const FLOW_OUTCOMES: [&str; 6] =
+    ["succeeded", "failed", "timed_out", "deadline_missed", "cancelled", "unknown"];
 /// The words of `cloud`.
 pub(super) const CLOUDS: [&str; 3] = ["public", "china", "us_government"];
 /// The words of `auth`: the names of the ways to sign in, in the order in which they are tried.
@@ -264,6 +279,45 @@ pub(super) struct PlanShape {
         example = serde_json::json!({"load": {"pipeline": "pl_load"}, "publish": {"depends_on": ["load"]}})
     )]
     steps: Steps,
+    /// What the plan promises, by name: each test assumes something of steps and says what must follow. `synflow test` rehearses
+    /// them in virtual time.
+    #[schemars(
+        example = serde_json::json!({"a failed curate runs the quarantine": {"assume": {"curate": "failed"}, "expect": {"publish": "blocked", "quarantine": "succeeded", "flow": "failed"}}})
+    )]
+    tests: Option<TestsShape>,
+}
+
+/// What is assumed, and what must follow.
+#[derive(JsonSchema)]
+#[schemars(
+    rename = "test",
+    deny_unknown_fields,
+    extend("anyOf" = [{ "required": ["expect"] }, { "required": ["order"] }, { "required": ["makespan"] }])
+)]
+struct TestShape {
+    /// The values of inputs; the others have those that the plan gives them.
+    #[schemars(example = serde_json::json!({"regions": ["emea"]}))]
+    inputs: Option<Values>,
+    /// The environment.
+    #[schemars(example = &"prod")]
+    env: Option<Text>,
+    /// When the flow begins: a date, or a date with a time, in UTC.
+    #[schemars(extend("default" = "2026-01-14"), example = &"2026-01-31", example = &"2026-01-14T22:00")]
+    at: Option<TestTime>,
+    /// What is taken for given, by step: how it ends (`failed`, `failed:1` for the first attempt, `warned`, `timed_out`, `cancelled`,
+    /// `skipped`, `succeeded`, `unknown`), how long it takes (`45m`, `slow:2x`), or both in a list. `curate.outputs.rows: 0` gives an
+    /// output. What nothing is said of succeeds after 5 minutes.
+    #[schemars(example = serde_json::json!({"curate": "failed", "load": ["warned", "45m"], "load.outputs.rows": 0}))]
+    assume: Option<Values>,
+    /// How steps must end, by step: an outcome or a list of outcomes. `flow` is the flow as a whole.
+    #[schemars(example = serde_json::json!({"publish": ["blocked", "not_needed"], "flow": "failed"}))]
+    expect: Option<ExpectShape>,
+    /// Steps that must start in this order.
+    #[schemars(example = serde_json::json!(["ingest", "curate"]))]
+    order: Option<OrderShape>,
+    /// How long the flow may take: `<`, `<=`, `>` or `>=` and a duration.
+    #[schemars(example = &"< 2h")]
+    makespan: Option<MakespanShape>,
 }
 
 /// A receiver of news, and what it is sent.
@@ -546,6 +600,37 @@ shapes! {
         "pattern": "^((?=[0-9])([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?|([01][0-9]|2[0-3]):[0-5][0-9]( +[^0-9 +-].*)?)$"
     });
 
+    /// Tests by their names.
+    TestsShape "tests" |generator| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "minLength": 1, "maxLength": 200 },
+        "additionalProperties": generator.subschema_for::<TestShape>()
+    });
+
+    /// Values by their names.
+    Values "values" |_| json_schema!({ "type": "object" });
+
+    /// Outcomes by steps.
+    ExpectShape "expect" |_| json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "properties": { "flow": one_or_some(&flow_outcomes(), "How the flow must end.") },
+        "additionalProperties": one_or_some(&outcomes(), "How the step must end.")
+    });
+
+    /// Steps in the order of their starts.
+    OrderShape "order" |_| json_schema!({ "type": "array", "minItems": 2, "items": { "type": ["string", "number"] } });
+
+    /// A bound of a length of time.
+    MakespanShape "makespan" |_| json_schema!({
+        "type": "string",
+        "pattern": "^ *[<>]=? *(?=[0-9])([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)? *$"
+    });
+
+    /// A date, or a date with a time.
+    TestTime "time" |_| json_schema!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" });
+
     /// Webhooks.
     HooksShape "hooks" |generator| json_schema!({
         "type": "array",
@@ -691,6 +776,46 @@ fn words<const N: usize>(words: [&str; N], meanings: [&str; N]) -> Value {
     serde_json::json!({ "oneOf": words.into_iter().zip(meanings).map(word).collect::<Vec<_>>() })
 }
 
+/// One of several words, or a list of them.
+fn one_or_some(word: &Value, meaning: &str) -> Value {
+    serde_json::json!({
+        "description": meaning,
+        "examples": ["succeeded"],
+        "anyOf": [word, { "type": "array", "minItems": 1, "items": word }]
+    })
+}
+
+fn outcomes() -> Value {
+    words(
+        OUTCOMES,
+        [
+            "It succeeded.",
+            "It succeeded although an activity failed.",
+            "It failed.",
+            "Somebody cancelled it.",
+            "It took longer than its `timeout`.",
+            "Its own `when` was false.",
+            "It waited for something that, all being well, did not happen.",
+            "What it depends on went wrong.",
+            "A person must look.",
+        ],
+    )
+}
+
+fn flow_outcomes() -> Value {
+    words(
+        FLOW_OUTCOMES,
+        [
+            "Nothing went wrong that was not allowed to.",
+            "A step failed.",
+            "A step timed out.",
+            "All went well, but too late.",
+            "A run was cancelled by others.",
+            "A person must look at a step.",
+        ],
+    )
+}
+
 fn edge() -> Schema {
     let word = words(
         CONDITIONS,
@@ -718,7 +843,7 @@ fn edge() -> Schema {
 mod tests {
     use serde_json::Value;
 
-    use super::{DEFAULTS, ENVIRONMENT, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE};
+    use super::{DEFAULTS, ENVIRONMENT, HOOK, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, TEST, WORKSPACE};
     use crate::plan::schema;
 
     fn words(value: &Value) -> Vec<&str> {
@@ -736,9 +861,6 @@ mod tests {
             assert!(keys.len() <= KEYS_MAX, "{}", shape.name);
             assert_eq!(words(&object["required"]), shape.required, "{}", shape.name);
             assert_eq!(object["additionalProperties"], Value::Bool(false), "{}", shape.name);
-            for key in shape.later {
-                assert!(!shape.keys.contains(key), "{key} is both there and not there");
-            }
         };
         check("", &PLAN);
         check("/$defs/workspace", &WORKSPACE);
@@ -748,5 +870,6 @@ mod tests {
         check("/$defs/step", &STEP);
         check("/$defs/retry", &RETRY);
         check("/$defs/webhook", &HOOK);
+        check("/$defs/test", &TEST);
     }
 }

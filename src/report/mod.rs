@@ -24,7 +24,7 @@ use crate::time::{Delay, Timestamp};
 pub use bars::Bars;
 pub use lines::Lines;
 pub use summary::end_block;
-pub use text::one_line;
+pub use text::{cut, one_line, pad, pad_left, width};
 
 /// A reader of a flow's events that shows them.
 pub trait Report: Send {

@@ -211,5 +211,6 @@ fn plan(steps: &[(&str, &str)]) -> Plan {
         hooks: crate::plan::Hooks::default(),
         max_failures: None,
         steps: steps.iter().map(step).collect(),
+        tests: Vec::new(),
     }
 }

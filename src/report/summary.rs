@@ -38,7 +38,7 @@ fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     let id = &flow.header().id;
     let unknown = || flow.steps().find(|(_, _, run)| run.state == StepState::Unknown);
     let is_well = flow.went_well();
-    if flow.is_given_up() || is_well && is_all_said {
+    if flow.is_given_up() || id.is_rehearsal() || is_well && is_all_said {
         return None;
     }
     if is_well || flow.header().emulated {

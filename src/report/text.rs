@@ -33,12 +33,12 @@ pub(super) fn paragraphs(text: &str) -> Vec<String> {
 /// Returns how many columns a text without control characters takes.
 ///
 /// Counted character by character, as indicatif counts: the two must agree on what fits.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
 /// Returns the text cut to at most `columns` columns, with a mark where something is missing.
-pub(super) fn cut(text: &str, columns: usize) -> String {
+pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -59,13 +59,13 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 }
 
 /// Returns the text with blanks after it up to `columns` columns.
-pub(super) fn pad(text: &str, columns: usize) -> String {
+pub fn pad(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(width(text));
     format!("{text}{:blanks$}", "")
 }
 
 /// Returns the text with blanks before it up to `columns` columns.
-pub(super) fn pad_left(text: &str, columns: usize) -> String {
+pub fn pad_left(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(width(text));
     format!("{:blanks$}{text}", "")
 }

@@ -61,6 +61,7 @@ pub(crate) fn plan(max_parallel: usize, steps: Vec<Step>) -> Plan {
         hooks: synflow::plan::Hooks::default(),
         max_failures: None,
         steps,
+        tests: Vec::new(),
     }
 }
 

@@ -304,6 +304,7 @@ fn plan(steps: &[(String, Vec<usize>)]) -> Plan {
         pools: Vec::new(),
         max_failures: None,
         steps: steps.iter().map(step).collect(),
+        tests: Vec::new(),
     }
 }
 

@@ -64,6 +64,8 @@ enum Where {
     Steps,
     Step,
     Retry,
+    Tests,
+    Test,
     /// Here the order is the author's.
     Elsewhere,
 }
@@ -75,6 +77,8 @@ impl Where {
             (Self::Plan, Some("steps")) => Self::Steps,
             (Self::Plan, Some("defaults")) => Self::Defaults,
             (Self::Steps, Some(_)) => Self::Step,
+            (Self::Plan, Some("tests")) => Self::Tests,
+            (Self::Tests, Some(_)) => Self::Test,
             (Self::Step | Self::Defaults, Some("retry")) => Self::Retry,
             _ => Self::Elsewhere,
         }
@@ -86,7 +90,8 @@ impl Where {
             Self::Plan => Some(super::shape::PLAN.keys),
             Self::Step => Some(super::shape::STEP.keys),
             Self::Retry => Some(super::shape::RETRY.keys),
-            Self::Defaults | Self::Steps | Self::Elsewhere => None,
+            Self::Test => Some(super::shape::TEST.keys),
+            Self::Defaults | Self::Steps | Self::Tests | Self::Elsewhere => None,
         }
     }
 }

@@ -15,6 +15,8 @@ pub mod plan;
 
 pub mod graph;
 
+pub mod import;
+
 pub mod flow;
 
 pub mod diff;

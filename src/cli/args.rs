@@ -59,10 +59,14 @@ pub enum Verb {
     Flows(Flows),
     /// Shows what two plans or flows say differently
     Diff(Diff),
+    /// Draws a plan, or a flow with its outcomes
+    Graph(Graph),
     /// Checks sign-in, network, clock and permissions, and says what to do about each fault
     Doctor(Doctor),
     /// Serves a local Synapse workspace over HTTP or HTTPS
     Emulate(Emulate),
+    /// Makes a plan of a master pipeline of Execute Pipeline activities
+    Import(Import),
     /// Explains the codes of messages about plans, such as E0201, each with a wrong and a right plan
     Explain(Explain),
     /// Prints the JSON Schema of plans, or what one key of theirs means
@@ -457,6 +461,32 @@ pub struct Diff {
     pub output: Output,
 }
 
+/// Draws a plan or a flow.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The plan's file, or a flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the latest flow]
+    #[arg(value_name = "PLAN|FLOW")]
+    pub what: Option<String>,
+    /// What a plan leaves open.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Draws only these steps of a plan: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
+    #[arg(long, value_name = "STEPS")]
+    pub select: Vec<String>,
+    /// Leaves out these steps of a plan
+    #[arg(long, value_name = "STEPS")]
+    pub exclude: Vec<String>,
+    /// The form of the picture
+    #[arg(long, value_enum, default_value_t = Picture::Text, value_name = "FORM")]
+    pub format: Picture,
+    /// Draws every iteration of a step for itself
+    #[arg(long)]
+    pub expand: bool,
+    /// Writes the picture into this file
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Checks the surroundings. Starts nothing.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -498,6 +528,23 @@ pub struct Emulate {
     /// Writes every request and its answer into this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Makes a plan of a master pipeline.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The pipeline's definition: `pipeline/NAME.json` of a git folder, or the service's own answer
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The name of the workspace that the plan runs in [default: one to be filled in]
+    #[arg(long, value_name = "NAME")]
+    pub workspace: Option<String>,
+    /// Writes the plan into this file, which must not be there
+    #[arg(short = 'o', long = "out", value_name = "PLAN")]
+    pub out: Option<PathBuf>,
+    /// Replaces a file that is there
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// Explains codes.
@@ -574,6 +621,21 @@ pub enum TestForm {
     Json,
     /// The XML of `JUnit`, for CI
     Junit,
+}
+
+/// The form of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// Waves, for a terminal
+    Text,
+    /// A flowchart for GitHub, GitLab and wikis
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// One file for browsers, light and dark
+    Svg,
+    /// For programs
+    Json,
 }
 
 /// The form of what was found in plans.

@@ -20,6 +20,8 @@ mod explain;
 pub mod failure;
 mod flows;
 mod fmt;
+mod graph;
+mod import;
 mod init;
 mod lines_diff;
 mod load;
@@ -93,6 +95,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Diff(args) => diff::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Graph(args) => graph::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Import(args) => import::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
         Verb::Emulate(args) => emulate::run(&args).map(|()| done),
     }

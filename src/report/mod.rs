@@ -6,6 +6,7 @@
 mod bars;
 pub mod checkup;
 pub mod differences;
+pub mod graph;
 pub mod json;
 mod lines;
 pub mod outlook;

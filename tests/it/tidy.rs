@@ -19,12 +19,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("plan", &["time"]),
     ("graph", &["time", "plan"]),
+    ("import", &["plan"]),
     ("flow", &["time", "plan", "graph"]),
     ("diff", &["time", "plan", "flow"]),
     ("definition", &["time", "plan"]),
     ("emulator::model", &["time", "emulator::script"]),
     ("emulator::script", &["time", "emulator::model"]),
     ("rehearse", &["time", "plan", "graph", "flow", "emulator::model"]),
+    ("report::graph", &["time", "plan", "graph", "flow", "report"]),
     // Acting.
     ("journal", &["time", "flow"]),
     ("synapse", &["time", "flow", "definition"]),
@@ -40,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "plan",
             "graph",
+            "import",
             "flow",
             "diff",
             "definition",
@@ -49,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "emulator",
             "report",
+            "report::graph",
             "hook",
             "driver",
         ],
@@ -68,6 +72,8 @@ const PURE: &[&str] = &[
     "emulator::model",
     "emulator::script",
     "rehearse",
+    "report::graph",
+    "import",
 ];
 
 /// Paths that a pure module may not name, in whole or as the beginning of a longer one.
@@ -311,10 +317,11 @@ fn machine_paths(source: &Source) -> Vec<String> {
 /// or stand directly below it; `emulator::x::Y` names an item of the submodule `x`.
 fn module_of(path: &[String]) -> String {
     match path {
-        [top, inner, rest @ ..] if top == "emulator" => {
+        [top, inner, rest @ ..] => {
             let row = format!("{top}::{inner}");
             let is_row = LAYERS.iter().any(|(name, _)| *name == row);
-            let is_submodule = !rest.is_empty() && inner.starts_with(|c: char| c.is_lowercase());
+            let is_inside = !rest.is_empty() && inner.starts_with(|c: char| c.is_lowercase());
+            let is_submodule = top == "emulator" && is_inside;
             if is_row || is_submodule { row } else { top.clone() }
         }
         [top, ..] => top.clone(),

@@ -209,6 +209,10 @@ pub struct PlanVerb {
     /// Asks nobody: leaves out sign-in, permissions, pipelines and live runs
     #[arg(long)]
     pub offline: bool,
+    /// A git folder of Synapse with `pipeline/*.json`, in place of the pipelines in the workspace; WORKSPACE=DIR is for one
+    /// workspace of the plan alone; may be repeated
+    #[arg(long, value_name = "[WORKSPACE=]DIR")]
+    pub artifacts: Vec<String>,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Outlook::Text, value_name = "FORM")]
     pub output: Outlook,

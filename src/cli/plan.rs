@@ -1,17 +1,21 @@
 //! `synflow plan PLAN`: what would happen and why, after a look at the live workspace. Starts nothing.
 
+use std::io::Write;
+
 use crate::cli::args::{Outlook as Form, PlanVerb};
+use crate::cli::artifacts::Artifacts;
 use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, doctor, earlier, expected, put};
+use crate::definition::{self, Catalogue};
 use crate::diff;
 use crate::driver::now;
 use crate::flow::{Flow, forecast};
 use crate::graph::Selection;
 use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::plan::{self, Diagnostic, Plan};
 use crate::report::checkup::{self, Group};
 use crate::report::outlook::{Forecast, Outlook};
 
@@ -26,13 +30,28 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     }
     let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
     let history = History::read(&loaded, max_parallel, settings)?;
-    let (groups, live) =
-        if args.offline { (Vec::new(), None) } else { block_on(look(args, &loaded, settings))? };
-    let exit_code = checkup::exit_code(&groups, Exit::Contract.code());
+    let artifacts = Artifacts::read(&args.artifacts)?;
+    let seen = if args.offline { Seen::default() } else { block_on(look(args, &loaded, settings))? };
+    let Seen { groups, live, catalogues } = seen;
+    let findings = if artifacts.is_empty() {
+        definition::check(&loaded.plan, |workspace| catalogues.get(workspace)?.as_ref())
+    } else {
+        artifacts.check(&loaded.plan)
+    };
+    let file = args.plan.display().to_string();
+    let told = plan::render(&findings, &file, loaded.text.as_bytes(), settings.colour);
+    // A closed stderr must not stop the plan.
+    drop(anstream::stderr().write_all(told.as_bytes()));
+    let exit_code = match checkup::exit_code(&groups, Exit::Contract.code()) {
+        0 if findings.iter().any(Diagnostic::is_error) => Exit::Contract.code(),
+        code => code,
+    };
+    let findings = findings.iter().map(|finding| brief(&file, finding)).collect();
     let (plan, graph) = (&*loaded.plan, &*loaded.graph);
     let History { forecast, earlier } = history;
     let forecast = Some(forecast);
-    let outlook = Outlook { plan, graph, max_parallel, now: now(), forecast, earlier, live, groups };
+    let outlook =
+        Outlook { plan, graph, max_parallel, now: now(), forecast, earlier, live, groups, findings };
     match args.output {
         Form::Json => put(&format!("{:#}\n", outlook.value(exit_code)))?,
         Form::Markdown => put(&outlook.markdown())?,
@@ -81,19 +100,40 @@ impl History {
     }
 }
 
+/// Returns a finding in a line, as compilers write it.
+fn brief(file: &str, finding: &Diagnostic) -> String {
+    let place = finding.span.map(|span| format!(":{}:{}", span.place.line, span.place.column));
+    format!("{file}{}: {}: {}", place.unwrap_or_default(), finding.code.id(), finding.message)
+}
+
+/// What the workspaces say.
+#[derive(Default)]
+struct Seen {
+    groups: Vec<Group>,
+    live: Option<Vec<String>>,
+    /// The pipelines of each workspace; nothing where it does not show any.
+    catalogues: Vec<Option<Catalogue>>,
+}
+
 /// Looks at sign-in, permissions and pipelines, and at the runs that are live.
-async fn look(
-    args: &PlanVerb,
-    loaded: &LoadedPlan,
-    settings: &Settings,
-) -> Result<(Vec<Group>, Option<Vec<String>>), Failure> {
+async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Result<Seen, Failure> {
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
     let groups = doctor::look(&mut connections, Some((loaded, &args.plan)), &mut |_| Ok(())).await?;
     if checkup::exit_code(&groups, Exit::Contract.code()) == Exit::Denied.code() {
-        return Ok((groups, None));
+        return Ok(Seen { groups, ..Seen::default() });
     }
     let clients = connections.clients(&loaded.plan, connect::ASKING)?;
     // What cannot be seen has been told above.
     let live = earlier::live_runs(&loaded.plan, &clients).await.ok();
-    Ok((groups, live))
+    let mut catalogues = Vec::new();
+    for (client, workspace) in clients.iter().zip(&loaded.plan.workspaces) {
+        let definitions = client.definitions().await.unwrap_or_default();
+        let mut catalogue = Catalogue::new(format!("the workspace `{}`", workspace.name));
+        let is_empty = definitions.is_empty();
+        for definition in definitions {
+            catalogue.add(definition);
+        }
+        catalogues.push((!is_empty).then_some(catalogue));
+    }
+    Ok(Seen { groups, live, catalogues })
 }

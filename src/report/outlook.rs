@@ -35,6 +35,8 @@ pub struct Outlook<'a> {
     pub live: Option<Vec<String>>,
     /// What the sign-in and the workspaces look like.
     pub groups: Vec<Group>,
+    /// Where the plan does not fit the pipelines' definitions, a line each.
+    pub findings: Vec<String>,
 }
 
 /// What earlier flows make likely.
@@ -239,6 +241,7 @@ impl Outlook<'_> {
                 }
             }
         };
+        list("Against the pipelines", &self.findings);
         list("Limits that bind", &self.limits());
         list("Forecast", &self.expectation());
         list("Already running", self.live.as_deref().unwrap_or_default());
@@ -319,6 +322,7 @@ impl Outlook<'_> {
             "forecast": forecast,
             "since": earlier,
             "live": self.live,
+            "findings": self.findings,
             "checks": checkup::value(&self.groups, exit_code)["places"],
         })
     }

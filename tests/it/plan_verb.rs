@@ -84,6 +84,32 @@ fn it_knows_earlier_flows_and_live_runs() {
 }
 
 #[test]
+fn the_plan_is_held_against_the_pipelines_of_the_workspace() {
+    let space = TestSpace::new();
+    space.write(
+        "workspace/pipeline/pl_load.json",
+        r#"{"name": "pl_load", "properties": {"activities": [], "parameters": {"region": {"type": "string"}}}}"#,
+    );
+    let script = space.write("script.yaml", "artifacts: [workspace]\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
+    let steps = "steps:\n  load:\n    pipeline: pl_load\n    parameters: { regoin: emea }\n";
+    let stage = Stage { space, emulator };
+    stage.edit(steps);
+    let said = stage.run("plan PLAN --output markdown");
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    for word in ["error[E0602]", "did you mean `region`?"] {
+        assert!(said.stderr.contains(word), "{word}\n{}", said.stderr);
+    }
+    assert!(said.stdout.contains("**Against the pipelines**\n\n- "), "{}", said.stdout);
+    let folder = stage.space.path("workspace");
+    let said = stage.run(&format!("plan PLAN --offline --artifacts {}", folder.display()));
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    stage.edit(&steps.replace("regoin", "region"));
+    let said = stage.run("plan PLAN");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+}
+
+#[test]
 fn a_refused_sign_in_is_told_with_its_exit_code() {
     let stage = Stage::new(SCRIPT, STEPS);
     let mut command = stage.command("plan PLAN");

@@ -73,7 +73,6 @@ codes! {
     UnknownWorkspace   "E0215" "the workspace is not declared"
     BadEndpoint        "E0216" "the text is not an endpoint that can be used"
     NoJson             "E0217" "the value cannot be sent as JSON"
-    UnknownTimezone    "E0218" "the time zone is not known"
     BadTenant          "E0219" "the text is not a tenant"
     KeyNotForType      "E0220" "the key does not go with the input's type"
     BadPattern         "E0221" "the text is not a regular expression that can be used"

@@ -20,7 +20,7 @@ fn read_name(reader: &mut Reader<'_>, top: Fields<'_>) -> Option<TimeZone> {
         Ok(zone) => Some(zone),
         Err(nearest) => {
             let finding =
-                Diagnostic::at(Code::UnknownTimezone, node.span(), format!("there is no time zone `{name}`"));
+                Diagnostic::at(Code::UnknownZone, node.span(), format!("there is no time zone `{name}`"));
             let finding = match nearest {
                 Some(near) => finding.label(format!("did you mean `{near}`?")),
                 None => finding,

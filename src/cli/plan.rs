@@ -119,14 +119,19 @@ struct Seen {
 async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Result<Seen, Failure> {
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
     let groups = doctor::look(&mut connections, Some((loaded, &args.plan)), &mut |_| Ok(())).await?;
-    if checkup::exit_code(&groups, Exit::Contract.code()) == Exit::Denied.code() {
+    // Nobody who does not answer, or does not let us in, is asked for more.
+    if ![0, Exit::Contract.code()].contains(&checkup::exit_code(&groups, Exit::Contract.code())) {
         return Ok(Seen { groups, ..Seen::default() });
     }
     let clients = connections.clients(&loaded.plan, connect::ASKING)?;
     // What cannot be seen has been told above.
     let live = earlier::live_runs(&loaded.plan, &clients).await.ok();
     let mut catalogues = Vec::new();
-    for (client, workspace) in clients.iter().zip(&loaded.plan.workspaces) {
+    for (position, (client, workspace)) in clients.iter().zip(&loaded.plan.workspaces).enumerate() {
+        if !loaded.plan.runs().any(|(_, step)| step.workspace == position) {
+            catalogues.push(None);
+            continue;
+        }
         let definitions = client.definitions().await.unwrap_or_default();
         let mut catalogue = Catalogue::new(format!("the workspace `{}`", workspace.name));
         let is_empty = definitions.is_empty();

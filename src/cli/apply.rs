@@ -20,10 +20,8 @@ use crate::secret::Secrets;
 /// ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
 pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
-    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
-    if !selection.is_whole() {
-        loaded.narrow(&selection)?;
-    }
+    let selection = args.steps.selection();
+    loaded.narrow(&selection)?;
     let pace = pace::read(&args.driving, args.emulate)?;
     let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
     if args.dry_run {

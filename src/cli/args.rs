@@ -1,11 +1,12 @@
 //! The command line as it is typed; `cli/settings.rs` makes sense of it.
-// Long because: one struct for each verb, whose words are the help that people read side by side.
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub use crate::cli::forms::{FindingsForm, Outlook, Output, Picture, Progress, Stream, TestForm};
+use crate::graph::Selection;
 use crate::synapse::AuthMethod;
 
 /// Runs plans of Azure Synapse Analytics pipelines.
@@ -95,6 +96,24 @@ pub struct Chosen {
     /// The inputs.
     #[command(flatten)]
     pub inputs: Inputs,
+}
+
+/// Some of a plan's steps.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Steps {
+    /// Takes only these steps of the plan: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
+    #[arg(long, value_name = "STEPS")]
+    pub select: Vec<String>,
+    /// Leaves out these steps of the plan; an edge on one of them counts as met
+    #[arg(long, value_name = "STEPS")]
+    pub exclude: Vec<String>,
+}
+
+impl Steps {
+    /// Returns what was chosen.
+    pub(super) fn selection(&self) -> Selection {
+        Selection { select: self.select.clone(), exclude: self.exclude.clone() }
+    }
 }
 
 /// How to reach Azure and sign in there.
@@ -197,12 +216,9 @@ pub struct PlanVerb {
     /// What it leaves open.
     #[command(flatten)]
     pub chosen: Chosen,
-    /// Shows only these steps, as `apply --select` runs them
-    #[arg(long, value_name = "STEPS")]
-    pub select: Vec<String>,
-    /// Leaves out these steps, as `apply --exclude` does
-    #[arg(long, value_name = "STEPS")]
-    pub exclude: Vec<String>,
+    /// Which of its steps.
+    #[command(flatten)]
+    pub steps: Steps,
     /// At most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,
@@ -221,17 +237,6 @@ pub struct PlanVerb {
     pub sign_in: SignIn,
 }
 
-/// The forms of what would happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Outlook {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-    /// For the comment of a pull request.
-    Markdown,
-}
-
 /// Runs a plan.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
@@ -242,12 +247,9 @@ pub struct Apply {
     /// What it leaves open.
     #[command(flatten)]
     pub chosen: Chosen,
-    /// Runs only these steps: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
-    #[arg(long, value_name = "STEPS")]
-    pub select: Vec<String>,
-    /// Leaves out these steps; an edge on one of them counts as met
-    #[arg(long, value_name = "STEPS")]
-    pub exclude: Vec<String>,
+    /// Which of its steps.
+    #[command(flatten)]
+    pub steps: Steps,
     /// Shows what would be started in which order, and starts nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -293,12 +295,9 @@ pub struct Rehearse {
     /// `ingest[emea]=slow:2x`, `load=45m`, `publish=skipped`, `curate.outputs.rows=0`
     #[arg(long, value_name = "STEP=WORD")]
     pub assume: Vec<String>,
-    /// Rehearses only these steps: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
-    #[arg(long, value_name = "STEPS")]
-    pub select: Vec<String>,
-    /// Leaves out these steps; an edge on one of them counts as met
-    #[arg(long, value_name = "STEPS")]
-    pub exclude: Vec<String>,
+    /// Which of its steps.
+    #[command(flatten)]
+    pub steps: Steps,
     /// Runs at most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,
@@ -474,12 +473,9 @@ pub struct Graph {
     /// What a plan leaves open.
     #[command(flatten)]
     pub chosen: Chosen,
-    /// Draws only these steps of a plan: `curate`, `curate+` with all after it, `+curate`, `ingest[emea]`, `tag:bronze`
-    #[arg(long, value_name = "STEPS")]
-    pub select: Vec<String>,
-    /// Leaves out these steps of a plan
-    #[arg(long, value_name = "STEPS")]
-    pub exclude: Vec<String>,
+    /// Which of its steps.
+    #[command(flatten)]
+    pub steps: Steps,
     /// The form of the picture
     #[arg(long, value_enum, default_value_t = Picture::Text, value_name = "FORM")]
     pub format: Picture,
@@ -579,82 +575,6 @@ pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
-}
-
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// Bars on a terminal, lines elsewhere
-    Auto,
-    /// Bars
-    Bar,
-    /// A line for every fact
-    Lines,
-}
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    Text,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-}
-
-/// The form of an answer that events may come before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
-    /// For people
-    Text,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-    /// A line of JSON for each event, and one for the whole at the end
-    Jsonl,
-}
-
-/// The form of what became of tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TestForm {
-    /// For people
-    Text,
-    /// JSON
-    Json,
-    /// The XML of `JUnit`, for CI
-    Junit,
-}
-
-/// The form of a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Picture {
-    /// Waves, for a terminal
-    Text,
-    /// A flowchart for GitHub, GitLab and wikis
-    Mermaid,
-    /// For Graphviz
-    Dot,
-    /// One file for browsers, light and dark
-    Svg,
-    /// For programs
-    Json,
-}
-
-/// The form of what was found in plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FindingsForm {
-    /// For people
-    Text,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-    /// SARIF 2.1.0, for code scanning and editors
-    Sarif,
-    /// Annotations for GitHub Actions
-    Github,
 }
 
 fn auth_method() -> impl TypedValueParser<Value = AuthMethod> {

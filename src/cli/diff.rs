@@ -58,10 +58,8 @@ pub(super) fn run(args: &Diff, settings: &Settings) -> Result<(), Failure> {
 }
 
 fn side(name: &str, args: &Diff, settings: &Settings) -> Result<Side, Failure> {
-    let path = Path::new(name);
-    let is_file_name = path.extension().is_some() || name.contains(std::path::is_separator);
-    if path.exists() || is_file_name && !name.contains('@') {
-        return file(path, args, settings);
+    if load::is_plan(name) {
+        return file(Path::new(name), args, settings);
     }
     let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else {
         return Err(Failure::new(Exit::Usage, format!("`{name}` is no file, and there are no flows yet"))

@@ -22,9 +22,7 @@ use crate::report::{differences, one_line};
 pub(super) fn read(path: &Path, given: &Inputs, flow: &Flow, settings: &Settings) -> Result<Event, Failure> {
     let header = flow.header();
     let mut loaded = load::edited_plan(path, header, given, settings)?;
-    if !header.selection.is_whole() {
-        loaded.narrow(&header.selection)?;
-    }
+    loaded.narrow(&header.selection)?;
     let other = |what: &str, now: &str, before: &str| {
         Failure::new(Exit::Contract, format!("`{}` is the {what} `{}`", path.display(), one_line(now)))
             .because(format!("flow `{}` is one of `{}`", header.id, one_line(before)))

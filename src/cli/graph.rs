@@ -10,7 +10,6 @@ use crate::cli::load;
 use crate::cli::put;
 use crate::cli::settings::Settings;
 use crate::driver::now;
-use crate::graph::Selection;
 use crate::journal::Journal;
 use crate::report::graph::{self, Drawing, MERMAID_EDGES_MAX, MERMAID_TEXT_MAX};
 
@@ -18,7 +17,7 @@ use crate::report::graph::{self, Drawing, MERMAID_EDGES_MAX, MERMAID_TEXT_MAX};
 /// cannot be written, and with 12 if the journal cannot be read.
 pub(super) fn run(args: &Graph, settings: &Settings) -> Result<(), Failure> {
     let drawing = match args.what.as_deref() {
-        Some(path) if is_plan(path) => of_plan(Path::new(path), args, settings)?,
+        Some(path) if load::is_plan(path) => of_plan(Path::new(path), args, settings)?,
         flow => of_flow(flow, args, settings)?,
     };
     let picture = match args.format {
@@ -49,19 +48,9 @@ pub(super) fn run(args: &Graph, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Says whether a word names a plan: a file that is there, or what looks like one.
-fn is_plan(word: &str) -> bool {
-    let path = Path::new(word);
-    let is_name = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|it| end == *it));
-    path.is_file() || is_name || word.contains(['/', '\\'])
-}
-
 fn of_plan(path: &Path, args: &Graph, settings: &Settings) -> Result<Drawing, Failure> {
     let mut loaded = load::plan(path, &args.chosen, false, settings, &mut anstream::stderr())?;
-    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
-    if !selection.is_whole() {
-        loaded.narrow(&selection)?;
-    }
+    loaded.narrow(&args.steps.selection())?;
     Ok(graph::draw(&loaded.plan, None, args.expand))
 }
 
@@ -72,7 +61,7 @@ fn of_flow(name: Option<&str>, args: &Graph, settings: &Settings) -> Result<Draw
     };
     let chosen = &args.chosen;
     let is_chosen = chosen.env.is_some() || !chosen.inputs.texts.is_empty() || chosen.inputs.file.is_some();
-    if is_chosen || !args.select.is_empty() || !args.exclude.is_empty() {
+    if is_chosen || !args.steps.selection().is_whole() {
         let failure =
             Failure::new(Exit::Usage, "a flow has the inputs, environment and steps that it was made with");
         return Err(no_plan(failure.hint(

@@ -32,10 +32,13 @@ pub(super) struct LoadedPlan {
 }
 
 impl LoadedPlan {
-    /// Narrows the plan to some of its steps.
+    /// Narrows the plan to some of its steps, unless all are meant.
     ///
     /// Fails with exit 2 if a word names nothing, nothing is left, or a step would miss what another gives.
     pub(super) fn narrow(&mut self, selection: &Selection) -> Result<(), Failure> {
+        if selection.is_whole() {
+            return Ok(());
+        }
         let plan = narrow(&self.plan, &self.graph, selection).map_err(|error| {
             let failure = Failure::new(Exit::Usage, error.to_string());
             match error {
@@ -243,6 +246,13 @@ fn text_given(
             Err(invalid())
         }
     }
+}
+
+/// Says whether a word names a plan: a file that is there, or what looks like one.
+pub(super) fn is_plan(word: &str) -> bool {
+    let path = Path::new(word);
+    let is_name = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|it| end == *it));
+    path.is_file() || is_name || word.contains(['/', '\\'])
 }
 
 /// What the check of a file gave, before anybody is told.

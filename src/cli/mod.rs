@@ -20,6 +20,7 @@ mod explain;
 pub mod failure;
 mod flows;
 mod fmt;
+mod forms;
 mod graph;
 mod import;
 mod init;

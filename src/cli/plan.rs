@@ -8,28 +8,29 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, doctor, earlier, expected, put};
+use crate::cli::{block_on, doctor, earlier, expected, put, rehearse};
 use crate::definition::{self, Catalogue};
 use crate::diff;
 use crate::driver::now;
 use crate::flow::{Flow, forecast};
-use crate::graph::Selection;
 use crate::journal::Journal;
 use crate::plan::{self, Diagnostic, Plan};
+use crate::rehearse::account::Account;
 use crate::report::checkup::{self, Group};
-use crate::report::outlook::{Forecast, Outlook};
+use crate::report::one_line;
+use crate::report::outlook::{Course, Forecast, Outlook};
+use crate::synapse::CallFailure;
+use crate::time::Timestamp;
 
 /// Prints what would happen and returns the exit code that `apply` would run into.
 ///
 /// Fails with exit 3 if the plan is invalid, and with 12 if the journal cannot be read.
 pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
-    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
-    if !selection.is_whole() {
-        loaded.narrow(&selection)?;
-    }
+    loaded.narrow(&args.steps.selection())?;
     let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
-    let history = History::read(&loaded, max_parallel, settings)?;
+    let now = now();
+    let history = History::read(&loaded, max_parallel, now, settings)?;
     let artifacts = Artifacts::read(&args.artifacts)?;
     let seen = if args.offline { Seen::default() } else { block_on(look(args, &loaded, settings))? };
     let Seen { groups, live, catalogues } = seen;
@@ -50,8 +51,7 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     let (plan, graph) = (&*loaded.plan, &*loaded.graph);
     let History { forecast, earlier } = history;
     let forecast = Some(forecast);
-    let outlook =
-        Outlook { plan, graph, max_parallel, now: now(), forecast, earlier, live, groups, findings };
+    let outlook = Outlook { plan, graph, max_parallel, now, forecast, earlier, live, groups, findings };
     match args.output {
         Form::Json => put(&format!("{:#}\n", outlook.value(exit_code)))?,
         Form::Markdown => put(&outlook.markdown())?,
@@ -71,7 +71,12 @@ struct History {
 }
 
 impl History {
-    fn read(loaded: &LoadedPlan, max_parallel: usize, settings: &Settings) -> Result<Self, Failure> {
+    fn read(
+        loaded: &LoadedPlan,
+        max_parallel: usize,
+        now: Timestamp,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
         let nothing = Self { forecast: Forecast::default(), earlier: None };
         let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else { return Ok(nothing) };
         let plan = &loaded.plan;
@@ -84,8 +89,11 @@ impl History {
                 forecast.steps.insert(index, (usual, long));
             }
         }
-        if let Some((way, makespan)) = forecast::critical_path(plan, &loaded.graph, &history.durations) {
-            (forecast.critical_path, forecast.makespan) = (way, Some(makespan));
+        if !forecast.steps.is_empty() {
+            let rehearsal = rehearse::likely(loaded, &history, max_parallel, now)?;
+            let account = Account::of(rehearsal.flow(), rehearsal.now());
+            let (makespan, outcome) = (account.makespan(), rehearsal.outcome().0);
+            forecast.course = Some(Course { makespan, critical_path: account.critical_path, outcome });
         }
         let newest = journal.newest_of_plan(&plan.name, &plan.environment, false, forecast::DURATIONS_MAX)?;
         // One for some of the steps says nothing of the others, and one that this version cannot read nothing at all.
@@ -124,15 +132,26 @@ async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Resu
         return Ok(Seen { groups, ..Seen::default() });
     }
     let clients = connections.clients(&loaded.plan, connect::ASKING)?;
-    // What cannot be seen has been told above.
-    let live = earlier::live_runs(&loaded.plan, &clients).await.ok();
+    let untold = |what: &str, why: &CallFailure| {
+        // A closed stderr must not stop the plan.
+        drop(writeln!(anstream::stderr(), "note: {what}: {}", one_line(&why.to_string())));
+    };
+    let live = earlier::live_runs(&loaded.plan, &clients).await;
+    let live = live.inspect_err(|why| untold("the live runs cannot be seen", why)).ok();
     let mut catalogues = Vec::new();
     for (position, (client, workspace)) in clients.iter().zip(&loaded.plan.workspaces).enumerate() {
         if !loaded.plan.runs().any(|(_, step)| step.workspace == position) {
             catalogues.push(None);
             continue;
         }
-        let definitions = client.definitions().await.unwrap_or_default();
+        let definitions = client.definitions().await;
+        let definitions = definitions.inspect_err(|why| {
+            untold(
+                &format!("the plan was not held against the pipelines in workspace `{}`", workspace.key),
+                why,
+            );
+        });
+        let definitions = definitions.unwrap_or_default();
         let mut catalogue = Catalogue::new(format!("the workspace `{}`", workspace.name));
         let is_empty = definitions.is_empty();
         for definition in definitions {

@@ -13,7 +13,6 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::rehearse::{self, USUAL_DEFAULT};
 use crate::cli::settings::Settings;
-use crate::cli::validate::counted;
 use crate::cli::{put, put_value};
 use crate::flow::Outcome;
 use crate::flow::forecast::Durations;
@@ -21,7 +20,7 @@ use crate::flow::policy;
 use crate::plan::{self, Assumptions, Given, GivenFile, StepId, TestCase};
 use crate::rehearse::account::{Account, why};
 use crate::rehearse::{KnownOutputs, Lengths, Rehearsal, Setting};
-use crate::report::one_line;
+use crate::report::{counted, one_line, xml};
 
 /// Something that is not as a test expects it.
 struct Mismatch {
@@ -257,40 +256,25 @@ fn junit(verdicts: &[Verdict<'_>], file: &Path, plan: &str) -> String {
     let failed = verdicts.iter().filter(|verdict| !verdict.mismatches.is_empty()).count();
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\">\n",
-        escaped(plan),
+        xml(plan),
         verdicts.len()
     );
     for Verdict { test, mismatches } in verdicts {
-        let (name, file) = (escaped(&test.name), escaped(&file.display().to_string()));
-        let head = format!("    <testcase name=\"{name}\" classname=\"{}\" file=\"{file}\"", escaped(plan));
+        let (name, file) = (xml(&test.name), xml(&file.display().to_string()));
+        let head = format!("    <testcase name=\"{name}\" classname=\"{}\" file=\"{file}\"", xml(plan));
         let Some(first) = mismatches.first() else {
             let _ = writeln!(out, "{head}/>");
             continue;
         };
         let told = mismatches.iter().flat_map(|it| std::iter::once(&it.what).chain(&it.because));
-        let told: Vec<String> = told.map(|line| escaped(&one_line(line))).collect();
+        let told: Vec<String> = told.map(|line| xml(&one_line(line))).collect();
         let _ = writeln!(
             out,
             "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>",
-            escaped(&one_line(&first.what)),
+            xml(&one_line(&first.what)),
             told.join("\n")
         );
     }
     out.push_str("  </testsuite>\n</testsuites>\n");
-    out
-}
-
-/// Writes a text as XML takes it.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            _ => out.push(c),
-        }
-    }
     out
 }

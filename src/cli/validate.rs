@@ -11,6 +11,7 @@ use crate::cli::load::{self, CheckedFile};
 use crate::cli::settings::Settings;
 use crate::cli::{put, put_value};
 use crate::plan::{self, Checked};
+use crate::report::counted;
 
 /// Checks each plan and tells what was found. Fails with exit 3 if any of them cannot run, and with 4 if one does not fit
 /// its pipelines, or a definition cannot be read; all are checked first.
@@ -147,22 +148,5 @@ fn count(files: &[CheckedFile], artifacts: &Artifacts) {
     });
     for line in definitions.chain(plans) {
         drop(writeln!(err, "error: {line}"));
-    }
-}
-
-/// Writes a number with its noun.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::counted;
-
-    #[test]
-    fn counts_in_words() {
-        assert_eq!(counted(1, "step"), "1 step");
-        assert_eq!(counted(0, "step"), "0 steps");
     }
 }

@@ -3,12 +3,10 @@
 //! Not a fact but a guess, so it is no part of the flow. It hopes: every step is taken to go well and to find a place at
 //! once, one that was never seen takes no time. So it warns rather late than for nothing.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::flow::{Flow, StepState, edge};
-use crate::graph::PlanGraph;
-use crate::plan::{Plan, Step, StepId, StepIndex};
+use crate::plan::{StepId, StepIndex};
 use crate::time::{Delay, Timestamp};
 
 /// What earlier flows have taken for each step, while it ran a pipeline.
@@ -88,31 +86,6 @@ pub fn quantile(newest_first: &[Delay], percent: usize) -> Option<Delay> {
     let mut sorted = newest_first[..newest_first.len().min(DURATIONS_MAX)].to_vec();
     sorted.sort_unstable();
     sorted.get((sorted.len().checked_sub(1)? * percent) / 100).copied()
-}
-
-/// Returns the longest way through a plan that has not begun, and how long it takes; nothing if no step of it has ever
-/// been seen. A step that was never seen takes no time, one that only a failure releases is not on the way.
-pub fn critical_path(
-    plan: &Plan,
-    graph: &PlanGraph,
-    durations: &Durations,
-) -> Option<(Vec<StepIndex>, Delay)> {
-    let of = |step: &Step| {
-        let is_spared = step.depends_on.iter().any(|edge| !edge::is_met_by_success(&edge.rule));
-        if is_spared { None } else { durations.get(&(step.id.clone(), step.pipeline.clone())).copied() }
-    };
-    let known: Vec<Option<Delay>> = plan.steps.iter().map(of).collect();
-    known.iter().find(|known| known.is_some())?;
-    let mut behind = vec![(Delay::ZERO, None); known.len()];
-    for &step in graph.order().iter().rev() {
-        let next = graph.downstreams(step).max_by_key(|next| (behind[next.0].0, Reverse(*next)));
-        let rest = next.map_or(Delay::ZERO, |next| behind[next.0].0);
-        behind[step.0] = (known[step.0].unwrap_or_default() + rest, next);
-    }
-    let first = graph.order().iter().copied().max_by_key(|step| (behind[step.0].0, Reverse(*step)))?;
-    let way = std::iter::successors(Some(first), |step| behind[step.0].1);
-    let way = way.filter(|step| known[step.0].is_some_and(|took| took > Delay::ZERO));
-    Some((way.collect(), behind[first.0].0))
 }
 
 /// Adds what the steps of an earlier flow took to what is known of them, one for each attempt that went well.

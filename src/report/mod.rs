@@ -25,7 +25,7 @@ use crate::time::{Delay, Timestamp};
 pub use bars::Bars;
 pub use lines::Lines;
 pub use summary::end_block;
-pub use text::{cut, one_line, pad, pad_left, width};
+pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 
 /// A reader of a flow's events that shows them.
 pub trait Report: Send {

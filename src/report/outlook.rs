@@ -10,7 +10,7 @@ use crate::diff::Difference;
 use crate::graph::PlanGraph;
 use crate::plan::{Plan, Step, StepIndex, When};
 use crate::report::checkup::{self, Group};
-use crate::report::{differences, one_line};
+use crate::report::{counted, differences, one_line};
 use crate::time::{Delay, Timestamp};
 
 /// How many steps of a wave the text names when they have to take turns.
@@ -44,10 +44,19 @@ pub struct Outlook<'a> {
 pub struct Forecast {
     /// What steps took in half of the flows, and in nine of ten.
     pub steps: BTreeMap<StepIndex, (Delay, Delay)>,
-    /// The longest way through the plan.
-    pub critical_path: Vec<StepIndex>,
+    /// How a rehearsal with what they usually took goes; nothing if no step was ever seen.
+    pub course: Option<Course>,
+}
+
+/// How a rehearsed flow goes.
+#[derive(Clone, Debug)]
+pub struct Course {
     /// How long it takes.
-    pub makespan: Option<Delay>,
+    pub makespan: Delay,
+    /// The longest way through what ran.
+    pub critical_path: Vec<StepIndex>,
+    /// How it ends, as a word.
+    pub outcome: &'static str,
 }
 
 impl Outlook<'_> {
@@ -112,11 +121,11 @@ impl Outlook<'_> {
     /// Says how long it would take, and by which steps; and how that stands to the deadline.
     fn expectation(&self) -> Vec<String> {
         let Some(forecast) = &self.forecast else { return Vec::new() };
-        let Some(makespan) = forecast.makespan else {
+        let Some(course) = &forecast.course else {
             return vec!["no step of this plan has been seen to end: there is no forecast".to_owned()];
         };
-        let end = self.now + makespan;
-        let way: Vec<String> = forecast
+        let end = self.now + course.makespan;
+        let way: Vec<String> = course
             .critical_path
             .iter()
             .map(|step| {
@@ -125,9 +134,15 @@ impl Outlook<'_> {
             })
             .collect();
         let mut said = vec![
-            format!("about {} if every step finds a place: would end {}", makespan.short(), end.spoken()),
+            format!("about {}; begun now, it would end {}", course.makespan.short(), end.spoken()),
             format!("the longest way: {}", way.join(" > ")),
         ];
+        if course.outcome != "succeeded" {
+            said.push(format!(
+                "it would end {}: `synflow rehearse` says why",
+                course.outcome.replace('_', " ")
+            ));
+        }
         let unseen = self.plan.runs().filter(|(step, _)| !forecast.steps.contains_key(step)).count();
         if unseen > 0 {
             let (noun, verb) = if unseen == 1 { ("step has", "counts") } else { ("steps have", "count") };
@@ -299,11 +314,13 @@ impl Outlook<'_> {
             }
         }
         let forecast = self.forecast.as_ref().map(|forecast| {
-            let way = forecast.critical_path.iter().map(|step| plan.steps[step.0].id.to_string());
+            let course = forecast.course.as_ref();
+            let id = |step: &StepIndex| plan.steps[step.0].id.to_string();
             json!({
-                "makespan_ms": forecast.makespan.map(Delay::as_ms),
-                "ends_at": forecast.makespan.map(|makespan| self.now + makespan),
-                "critical_path": way.collect::<Vec<_>>(),
+                "makespan_ms": course.map(|course| course.makespan.as_ms()),
+                "ends_at": course.map(|course| self.now + course.makespan),
+                "outcome": course.map(|course| course.outcome),
+                "critical_path": course.map(|course| course.critical_path.iter().map(id).collect::<Vec<_>>()),
                 "deadline": plan.deadline.as_ref().map(|deadline| deadline.of(self.now)),
             })
         });
@@ -352,10 +369,6 @@ fn section(out: &mut String, title: &str, lines: &[String]) {
     for one in lines {
         line(out, &format!("  {one}"));
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Keeps a text inside its cell, and what it says from being taken for Markdown or HTML.

@@ -15,6 +15,28 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Returns a number with its noun: `1 step`, `2 steps`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns a text as XML holds it, in an attribute too. What XML cannot hold at all is left out.
+pub fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push('\n'),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Returns the lines of a text, without blanks at their ends and without empty lines around the text.
 pub(super) fn paragraphs(text: &str) -> Vec<String> {
     let text = text.replace("\r\n", "\n");
@@ -99,7 +121,18 @@ fn harmless(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, one_line, pad, pad_left, paragraphs, width};
+    use super::{counted, cut, one_line, pad, pad_left, paragraphs, width, xml};
+
+    #[test]
+    fn counts_in_words() {
+        assert_eq!(counted(1, "step"), "1 step");
+        assert_eq!(counted(0, "step"), "0 steps");
+    }
+
+    #[test]
+    fn xml_holds_what_it_can() {
+        assert_eq!(xml("a<b> & \"c\"\u{7}\u{fffe}é\n"), "a&lt;b&gt; &amp; &quot;c&quot;é\n");
+    }
 
     #[test]
     fn disarms_what_a_terminal_would_obey() {

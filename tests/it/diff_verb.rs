@@ -135,9 +135,14 @@ fn flows_differ_by_how_their_steps_ended() {
 fn what_is_neither_a_file_nor_a_flow_is_a_usage_error() {
     let space = TestSpace::new();
     let plan = space.write("plan.yaml", BEFORE);
-    for words in ["diff nothing.yaml", "diff @latest", "diff PLAN abc"] {
+    for (words, code, told) in [
+        ("diff nothing.yaml", 3, "error: cannot read the plan `nothing.yaml`"),
+        ("diff @latest", 2, "error: `@latest` is no file, and there are no flows yet"),
+        ("diff PLAN abc", 2, "error: `abc` is no file, and there are no flows yet"),
+        ("diff PLAN", 2, "error: there is no flow of `sales` to compare with"),
+    ] {
         let said = space.run(&words.replace("PLAN", plan.to_str().unwrap()));
-        assert!(matches!(said.code, 2 | 3), "{words}: {} {}", said.code, said.stderr);
-        assert!(!said.stderr.is_empty());
+        assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{words}: {}", said.stderr);
+        assert!(said.stderr.starts_with(told), "{words}: {}", said.stderr);
     }
 }

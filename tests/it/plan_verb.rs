@@ -145,3 +145,16 @@ fn markdown_is_for_the_comment_of_a_pull_request() {
     </details>
     "#);
 }
+
+#[test]
+fn the_forecast_counts_places() {
+    let stage = Stage::new(SCRIPT, "steps: { a: {}, b: {}, c: { depends_on: [{ a: [failed] }] } }\n");
+    assert_eq!(stage.run("apply PLAN").code, 0);
+    let forecast = |words: &str| {
+        let said = stage.run(&format!("plan PLAN --offline --output json{words}"));
+        let value: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(value["forecast"]["outcome"], "succeeded", "{value:#}");
+        value["forecast"]["makespan_ms"].as_u64().unwrap()
+    };
+    assert!(forecast(" --max-parallel 1") >= 2 * forecast(""), "one after the other takes twice as long");
+}

@@ -20,7 +20,6 @@ use crate::cli::pace;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, put, put_value};
 use crate::driver::now;
-use crate::graph::Selection;
 use crate::journal::Journal;
 use crate::plan::{self, Assumptions, StepIndex};
 use crate::rehearse::account::Account;
@@ -47,10 +46,7 @@ pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
     let start = begins_at(&args.at)?;
     let mut loaded =
         load::rehearsed_plan(&args.plan, &args.chosen, start, settings, &mut anstream::stderr())?;
-    let selection = Selection { select: args.select.clone(), exclude: args.exclude.clone() };
-    if !selection.is_whole() {
-        loaded.narrow(&selection)?;
-    }
+    loaded.narrow(&args.steps.selection())?;
     let assumptions = assumptions(&loaded, &args.assume)?;
     let (usual_min, usual_max) = USUAL;
     let usual = pace::duration(
@@ -84,6 +80,30 @@ pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
     show(&rehearsal, args, usual, &history)?;
     let (_, code) = rehearsal.outcome();
     Ok(if args.exit_code { code.unwrap_or(NEVER_ENDS.code()) } else { Exit::Done.code() })
+}
+
+/// Plays a plan that begins now, by what earlier flows have shown. A step that none of them ran takes no time.
+///
+/// Fails if no workspace can be modelled.
+pub(super) fn likely(
+    loaded: &LoadedPlan,
+    history: &History,
+    max_parallel: usize,
+    start: Timestamp,
+) -> Result<Rehearsal, Failure> {
+    let mut rehearsal = stage(Setting {
+        assumptions: Assumptions::new(),
+        lengths: Lengths::History(history.durations.clone()),
+        known_outputs: known_outputs(loaded, history),
+        usual: Delay::ZERO,
+        start,
+        max_parallel,
+        beat: pace::rehearsed_beat(None, false)?,
+        seed: 0,
+        plan: Arc::clone(&loaded.plan),
+    })?;
+    rehearsal.play(&mut |_, _| ());
+    Ok(rehearsal)
 }
 
 /// Sets the stage for a rehearsal.

@@ -4,12 +4,11 @@ use std::fmt::Write;
 
 use crate::cli::rehearse::gantt;
 use crate::cli::settings::columns;
-use crate::cli::validate::counted;
 use crate::flow::{Flow, Outcome};
 use crate::plan::StepIndex;
 use crate::rehearse::account::{Account, BoundBy, outputs_missed, why};
 use crate::rehearse::{Basis, Rehearsal};
-use crate::report::{cut, one_line};
+use crate::report::{counted, cut, one_line};
 use crate::time::Delay;
 
 /// How many steps that did not go well are explained.

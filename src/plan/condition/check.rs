@@ -13,21 +13,10 @@ use crate::plan::code::Code;
 use crate::plan::compare::{Kind, Mismatch};
 use crate::plan::function::calendar::{WEEKDAYS, is_day};
 use crate::plan::function::{Failure, Function, Language, Param};
+use crate::plan::shape::OUTCOMES;
 use crate::plan::template::{Known, Meaning, NamesHere, Refusal, resolve};
 use crate::plan::words;
 
-/// How a step can have ended, as `steps.ID.outcome` says it.
-const OUTCOMES: [&str; 9] = [
-    "succeeded",
-    "warned",
-    "failed",
-    "cancelled",
-    "timed_out",
-    "skipped",
-    "not_needed",
-    "blocked",
-    "unknown",
-];
 /// How many problems of one condition are reported.
 const PROBLEMS_MAX: usize = 20;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::report::graph::layout::{BOX_HEIGHT, Sizes, place};
 use crate::report::graph::{Drawing, Kind, Mark, Node, facts, name, second_line, tally};
-use crate::report::text::{cut, one_line, width};
+use crate::report::text::{cut, one_line, width, xml};
 
 /// The room around everything.
 const MARGIN: f64 = 20.0;
@@ -77,7 +77,7 @@ pub fn svg(drawing: &Drawing) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{full_width:.0}\" height=\"{full_height:.0}\" \
          viewBox=\"0 0 {full_width:.0} {full_height:.0}\" role=\"img\">\n<title>{}</title>\n<style>\n",
-        escaped(&headline)
+        xml(&headline)
     );
     style(&mut out, &marks);
     let _ = write!(
@@ -86,7 +86,7 @@ pub fn svg(drawing: &Drawing) -> String {
          orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n\
          <rect class=\"ground\" width=\"100%\" height=\"100%\"/>\n<text class=\"head\" x=\"{MARGIN}\" y=\"{:.0}\">{}</text>\n",
         MARGIN + 14.0,
-        escaped(&cut(&headline, 100)),
+        xml(&cut(&headline, 100)),
     );
     let _ = writeln!(out, "<g transform=\"translate({MARGIN} {top})\">");
     for ((link, path), label) in drawing.links.iter().zip(&placed.paths).zip(&labels) {
@@ -97,7 +97,7 @@ pub fn svg(drawing: &Drawing) -> String {
             out,
             "<path class=\"{class}\" marker-end=\"url(#tip)\" d=\"{}\"><title>{}</title></path>",
             curve(path),
-            escaped(&format!("{} -> {}{words}", name(from), name(to))),
+            xml(&format!("{} -> {}{words}", name(from), name(to))),
         );
     }
     // Two arrows between the same boxes run together; their words stand one below the other.
@@ -114,8 +114,8 @@ pub fn svg(drawing: &Drawing) -> String {
             let _ = writeln!(
                 out,
                 "<text class=\"label\" x=\"{x:.1}\" y=\"{y:.1}\"><title>{}</title>{}</text>",
-                escaped(&whole),
-                escaped(&cut(label, LABEL_COLUMNS_MAX))
+                xml(&whole),
+                xml(&cut(label, LABEL_COLUMNS_MAX))
             );
         }
     }
@@ -143,7 +143,7 @@ pub fn svg(drawing: &Drawing) -> String {
             mark.word(),
             y - 10.0,
             x + 18.0,
-            escaped(key),
+            xml(key),
         );
         x += columns(key, SMALL_COLUMN) + 32.0;
     }
@@ -184,7 +184,7 @@ fn inside(node: &Node, width: f64) -> String {
             "<rect x=\"{by}\" y=\"{by}\" width=\"{width:.0}\" height=\"{height:.0}\" rx=\"{radius:.0}\"/>"
         )
     };
-    let title: Vec<String> = facts(node).iter().map(|fact| escaped(&one_line(fact))).collect();
+    let title: Vec<String> = facts(node).iter().map(|fact| xml(&one_line(fact))).collect();
     let mut out = format!("<title>{}</title>{}", title.join("\n"), frame(1.0, radius));
     if let Kind::Group { .. } = node.kind {
         out.push_str(&frame(4.0, radius - 3.0));
@@ -195,14 +195,14 @@ fn inside(node: &Node, width: f64) -> String {
         out,
         "<text class=\"name\" x=\"{INSIDE}\" y=\"{:.0}\">{}</text>",
         if second.is_empty() { middle + 4.0 } else { middle - 4.0 },
-        escaped(&first),
+        xml(&first),
     );
     if !second.is_empty() {
         let _ = write!(
             out,
             "<text class=\"small\" x=\"{INSIDE}\" y=\"{:.0}\">{}</text>",
             middle + 12.0,
-            escaped(&second)
+            xml(&second)
         );
     }
     out
@@ -247,21 +247,4 @@ fn curve(points: &[(f64, f64)]) -> String {
         let _ = write!(path, "C{:.0} {y:.0} {:.0} {to_y:.0} {to_x:.0} {to_y:.0}", x + bend, to_x - bend);
     }
     path
-}
-
-/// Returns a text as XML holds it. What XML cannot hold at all is left out.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push('\n'),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => out.push(c),
-        }
-    }
-    out
 }

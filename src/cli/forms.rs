@@ -1,0 +1,90 @@
+//! The forms in which a verb can answer, as they are named on the command line.
+
+use clap::ValueEnum;
+
+/// The forms of what would happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Outlook {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For the comment of a pull request.
+    Markdown,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// Bars
+    Bar,
+    /// A line for every fact
+    Lines,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// The form of an answer that events may come before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// A line of JSON for each event, and one for the whole at the end
+    Jsonl,
+}
+
+/// The form of what became of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TestForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// The XML of `JUnit`, for CI
+    Junit,
+}
+
+/// The form of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// Waves, for a terminal
+    Text,
+    /// A flowchart for GitHub, GitLab and wikis
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// One file for browsers, light and dark
+    Svg,
+    /// For programs
+    Json,
+}
+
+/// The form of what was found in plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FindingsForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
+    /// Annotations for GitHub Actions
+    Github,
+}

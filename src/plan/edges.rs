@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
+use super::keys::{CONDITIONS, FINALLY};
 use super::reader::{Fields, Reader, excerpt};
-use super::shape::{CONDITIONS, FINALLY};
 use super::sketch::{Index, Sketch, Target};
 use super::source::{Entry, Node, Yaml};
 use super::template::{Known, render_now};

@@ -4,8 +4,8 @@
 
 use super::code::Code;
 use super::diagnostic::Diagnostic;
+use super::keys::ENVIRONMENT;
 use super::reader::{Fields, Reader};
-use super::shape::ENVIRONMENT;
 use super::source::{Entry, Node, Yaml};
 use super::{steps, words};
 

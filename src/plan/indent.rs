@@ -5,7 +5,7 @@
 
 use super::code::Code;
 use super::diagnostic::Diagnostic;
-use super::shape::{DEFAULTS, INPUT, PLAN, RETRY, STEP, Shape, WORKSPACE};
+use super::keys::{DEFAULTS, INPUT, PLAN, RETRY, STEP, Shape, WORKSPACE};
 use super::source::{Entry, Node, Yaml};
 use super::words;
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
+use super::keys::STEP;
 use super::reader::Reader;
-use super::shape::STEP;
 use super::source::{Entry, Yaml};
 use super::template::{OutputRead, build_output};
 use super::{Condition, Edge, EdgeRule, Step, StepId, StepIndex, StepKind, When, steps, words};

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::environments::Layers;
+use super::keys::POOL_SIZE_MAX;
 use super::reader::{Fields, Reader};
-use super::shape::POOL_SIZE_MAX;
 use super::source::{Entry, Node, Yaml};
 use super::{Pool, steps, words};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
-use super::shape::{DEFAULTS, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE};
+use super::keys::{DEFAULTS, INPUT, KEYS_MAX, PLAN, RETRY, STEP, Shape, WORKSPACE};
 use super::source::{Entry, Node, Yaml};
 use super::{duration, lines, words};
 use crate::time::Delay;

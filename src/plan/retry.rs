@@ -2,8 +2,8 @@
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
+use super::keys::{BACKOFFS, MAX_ATTEMPTS_MAX, MODES, RETRIED, RETRY};
 use super::reader::{Fields, Reader, excerpt};
-use super::shape::{BACKOFFS, MAX_ATTEMPTS_MAX, MODES, RETRIED, RETRY};
 use super::source::{Entry, Node, Yaml};
 use super::{Backoff, Retry, RetryMode, RetryOn, words};
 use crate::time::Delay;

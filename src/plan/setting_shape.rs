@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use super::shape::{DeadlineShape, Named, Pools, Text, WorkspaceName};
+use super::value_shape::{DeadlineShape, Named, Pools, Text, WorkspaceName};
 
 /// A Synapse workspace: `name`, or `endpoint` where the address is not the usual one.
 #[derive(JsonSchema)]

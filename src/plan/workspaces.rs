@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
 use super::environments::Layers;
+use super::keys::{AUTH_METHODS, CLOUDS, WORKSPACE};
 use super::reader::{Fields, Reader, excerpt};
-use super::shape::{AUTH_METHODS, CLOUDS, WORKSPACE};
 use super::source::{Entry, Node};
 use super::{Cloud, Workspace, steps, words};
 

@@ -13,7 +13,7 @@ use crate::plan::code::Code;
 use crate::plan::compare::{Kind, Mismatch};
 use crate::plan::function::calendar::{WEEKDAYS, is_day};
 use crate::plan::function::{Failure, Function, Language, Param};
-use crate::plan::shape::OUTCOMES;
+use crate::plan::keys::OUTCOMES;
 use crate::plan::template::{Known, Meaning, NamesHere, Refusal, resolve};
 use crate::plan::words;
 

@@ -87,10 +87,10 @@ impl Where {
     /// Returns the keys in their order, where we order them.
     fn keys(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Plan => Some(super::shape::PLAN.keys),
-            Self::Step => Some(super::shape::STEP.keys),
-            Self::Retry => Some(super::shape::RETRY.keys),
-            Self::Test => Some(super::shape::TEST.keys),
+            Self::Plan => Some(super::keys::PLAN.keys),
+            Self::Step => Some(super::keys::STEP.keys),
+            Self::Retry => Some(super::keys::RETRY.keys),
+            Self::Test => Some(super::keys::TEST.keys),
             Self::Defaults | Self::Steps | Self::Tests | Self::Elsewhere => None,
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Number, Value};
 use crate::plan::compare::Kind;
 use crate::plan::dates;
 use crate::plan::diagnostic::{Diagnostic, Span};
+use crate::plan::keys::INPUT_TYPES;
 use crate::plan::reader::excerpt;
-use crate::plan::shape::INPUT_TYPES;
 use crate::plan::source::{self, Node, Yaml};
 
 /// The type of an input, in the order of [`INPUT_TYPES`].

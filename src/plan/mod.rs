@@ -44,6 +44,7 @@ mod steps;
 mod syntax;
 mod template;
 mod timezone;
+mod tree;
 mod value_shape;
 mod words;
 mod workspaces;

@@ -1,30 +1,23 @@
 //! Bytes to a tree of YAML in which every key and value knows its place.
 //!
-//! The only module that names the YAML library. It knows nothing of plans: it answers for UTF-8,
-//! limits, syntax, duplicate keys, anchors and merge keys. Main types: [`Source`] and [`Node`].
+//! Knows nothing of plans: it answers for UTF-8, limits, duplicate keys and characters that look like others; what the parser
+//! says becomes a tree in [`super::tree`]. Main types: [`Source`] and [`Node`].
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
-use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, Options, Spanned};
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Span};
-use super::{Place, syntax};
+use super::{Place, syntax, tree};
 
 /// The largest file that is read, a plan or one with values of inputs, in bytes.
 pub const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How deep lists and maps may be nested.
 pub(super) const DEPTH_MAX: usize = 64;
-/// How many values aliases may add in a small file; [`options`] lets it grow with the file.
-const ALIASED_VALUES_MIN: usize = 100_000;
 /// What to do about a file in another encoding.
 const SAVE_AS: &str = "save the file as UTF-8 (in an editor: \"Save with Encoding\", \"UTF-8\")";
-/// The stack for reading [`DEPTH_MAX`] levels, with much to spare.
-const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// The text of a plan and its tree.
 #[derive(Debug)]
@@ -69,8 +62,8 @@ pub(super) struct Entry {
 }
 
 /// A span in characters and bytes, in small numbers because a plan has a million of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Origin {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
     line: u32,
     column: u32,
     chars: u32,
@@ -83,7 +76,10 @@ struct Origin {
 /// Reads the bytes of a file into a tree; gives what is wrong if there is none.
 pub(super) fn read(bytes: &[u8]) -> Result<Source<'_>, Vec<Diagnostic>> {
     let text = decode(bytes)?;
-    let mut root = on_deep_stack(|| parse(text))?;
+    let root = tree::build(text).map_err(|finding| vec![*finding])?;
+    let Some(mut root) = root.filter(|root| !matches!(root.value, Yaml::Null)) else {
+        return Err(vec![syntax::empty(text)]);
+    };
     let mut findings = Vec::new();
     audit(&mut root, text, &mut findings);
     if findings.iter().any(|finding| finding.code == Code::Invisible) {
@@ -92,27 +88,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Source<'_>, Vec<Diagnostic>> {
         return Err(findings);
     }
     Ok(Source { text, root, findings })
-}
-
-fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
-    match serde_saphyr::from_str_with_options::<Option<Spanned<Node>>>(text, options(text.len())) {
-        Ok(Some(root)) => Ok(root.into()),
-        Ok(None) => Err(vec![syntax::empty(text)]),
-        Err(error) => Err(vec![syntax::explain(&error, text)]),
-    }
-}
-
-/// Runs the recursive reader where it has room: an unoptimised build needs 45 KB for each level.
-fn on_deep_stack<T: Send>(work: impl Fn() -> T + Sync) -> T {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, &work);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(done)) => done,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            // No thread to be had: the caller's own stack will do for any plan of sane depth.
-            Err(_) => work(),
-        }
-    })
 }
 
 /// Returns the text of a file without a byte order mark.
@@ -150,34 +125,6 @@ fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe])
         || bytes.starts_with(&[0xfe, 0xff])
         || bytes.len() >= LOOKED_AT && (zeros(0) != zeros(1))
-}
-
-/// Returns the reader's settings for a text of this many bytes: YAML 1.2 types, limits that grow
-/// with the file so that a large plan passes and a bomb does not.
-fn options(bytes: usize) -> Options {
-    let aliased = 10 * bytes + ALIASED_VALUES_MIN;
-    let values = bytes + aliased;
-    serde_saphyr::options! {
-        strict_booleans: true,
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
-        reject_unsupported_tags: true,
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        with_snippet: false,
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 2 * aliased,
-        },
-        budget: serde_saphyr::budget! {
-            max_depth: DEPTH_MAX,
-            flow_nesting_limit: DEPTH_MAX,
-            max_events: 2 * values,
-            max_nodes: values,
-            max_recorded_anchor_events: 2 * aliased,
-            max_merge_keys: 100_000,
-            enforce_alias_anchor_ratio: false,
-        },
-    }
 }
 
 /// Finds duplicate keys and keys that are no text, and takes them out of the tree so that nobody
@@ -232,7 +179,44 @@ fn duplicate(name: &str, first: Span, second: Span) -> Diagnostic {
         .help("keep one of the two")
 }
 
+/// Returns a number of characters or bytes as it is kept: no file is so long that it would not fit.
+fn small(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+impl Origin {
+    /// Returns the span of so many characters, which are these bytes of the text.
+    pub(super) fn new(place: Place, chars: usize, bytes: Range<usize>) -> Self {
+        Self {
+            line: small(place.line),
+            column: small(place.column),
+            chars: small(chars),
+            start: small(bytes.start),
+            bytes: small(bytes.len()),
+            alias: (0, 0),
+        }
+    }
+}
+
 impl Node {
+    /// Returns a value that is written there.
+    pub(super) const fn new(value: Yaml, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+
+    /// Notes where an alias repeats the value and all in it. Recurses at most [`DEPTH_MAX`] deep.
+    pub(super) fn repeated_at(&mut self, alias: Place) {
+        self.origin.alias = (small(alias.line), small(alias.column));
+        match &mut self.value {
+            Yaml::List(items) => items.iter_mut().for_each(|item| item.repeated_at(alias)),
+            Yaml::Map(entries) => entries.iter_mut().for_each(|entry| {
+                entry.key.repeated_at(alias);
+                entry.value.repeated_at(alias);
+            }),
+            _ => {}
+        }
+    }
+
     /// Returns where the value is written. A list or map points at its first entry.
     pub(super) fn span(&self) -> Span {
         let Origin { line, column, chars, alias, .. } = self.origin;
@@ -299,8 +283,10 @@ impl Node {
 
     /// Says whether the value is a whole number that no JSON number here can hold.
     pub(super) fn is_inexact(&self, text: &str) -> bool {
+        /// From here on not every whole number is an `f64`.
+        const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
         let digits = self.spelling(text).trim_start_matches(['-', '+']);
-        matches!(&self.value, Yaml::Number(number) if number.is_f64())
+        matches!(&self.value, Yaml::Number(number) if number.is_f64() && number.as_f64().is_none_or(|n| n.abs() > EXACT_MAX))
             && !digits.is_empty()
             && digits.bytes().all(|b| b.is_ascii_digit())
     }
@@ -326,96 +312,5 @@ impl Node {
             Yaml::List(_) => "a list",
             Yaml::Map(_) | Yaml::Broken => "a map",
         }
-    }
-}
-
-impl From<Spanned<Self>> for Node {
-    fn from(spanned: Spanned<Self>) -> Self {
-        let known = |location: &Location| location.line() > 0;
-        let location = if known(&spanned.defined) { spanned.defined } else { spanned.referenced };
-        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let used = spanned.referenced;
-        // An alias stands below its anchor; a map merged on the spot is referred to from just before it.
-        let is_alias = (used.line(), used.column()) > (location.line(), location.column());
-        let span = location.span();
-        let origin = Origin {
-            line: small(location.line()),
-            column: small(location.column()),
-            chars: small(span.len()),
-            start: small(span.byte_offset().unwrap_or_default()),
-            bytes: small(span.byte_len().unwrap_or_default()),
-            alias: if is_alias { (small(used.line()), small(used.column())) } else { (0, 0) },
-        };
-        Self { origin, ..spanned.value }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = deserializer.deserialize_any(YamlVisitor)?;
-        Ok(Self { value, origin: Origin::default() })
-    }
-}
-
-struct YamlVisitor;
-
-impl<'de> Visitor<'de> for YamlVisitor {
-    type Value = Yaml;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Yaml, E> {
-        Ok(Yaml::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Yaml, E> {
-        Ok(Yaml::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Yaml, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Yaml, E> {
-        Ok(Yaml::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Yaml, E> {
-        Ok(Yaml::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Yaml, E> {
-        Ok(Yaml::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Yaml, E> {
-        Ok(Number::from_f64(value).map_or(Yaml::NotFinite, Yaml::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Yaml, E> {
-        Ok(Yaml::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Yaml, E> {
-        Ok(Yaml::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Yaml, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element::<Spanned<Node>>()? {
-            items.push(item.into());
-        }
-        Ok(Yaml::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Yaml, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(key) = map.next_key::<Spanned<Node>>()? {
-            let value = map.next_value::<Spanned<Node>>()?.into();
-            entries.push(Entry { key: key.into(), value });
-        }
-        Ok(Yaml::Map(entries))
     }
 }

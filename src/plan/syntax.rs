@@ -1,10 +1,7 @@
 //! What to say when a text is no YAML, or not the YAML its author meant.
 //!
-//! Turns the library's errors into findings that name the cause and the fix. Never reads the tree
-//! further than one key. Main function: [`explain`].
-
-use serde_saphyr::Error;
-use serde_saphyr::budget::BudgetBreach;
+//! Turns what the parser says into findings that name the cause and the fix. Never reads the tree
+//! further than one key. Main function: [`unreadable`].
 
 use super::Place;
 use super::code::Code;
@@ -123,61 +120,56 @@ pub(super) fn typographic_quote(node: &Node, text: &str) -> Option<Diagnostic> {
     )
 }
 
-/// Returns what is wrong with a text that could not be read.
-pub(super) fn explain(error: &Error, text: &str) -> Diagnostic {
-    let place = error
-        .location()
-        .map(|location| Place { line: location.line() as usize, column: location.column() as usize });
-    match error {
-        Error::MultipleDocuments { .. } => finding(
-            Code::SeveralDocuments,
-            place.map(|place| divider_above(text, place)),
-            "the file holds more than one YAML document",
-        )
-        .help("a plan is one file with one document: remove the `---` line and put the second plan in its own file"),
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(place),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => bomb(nested_alias(text).or(place)),
-        Error::AliasError { error, .. } => explain(error, text),
-        Error::UnknownAnchor { .. } => finding(Code::BadAlias, place, "no anchor of this name stands above")
-            .help("`*name` repeats what `&name` marked earlier in the file; quote the value if it is meant as text"),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            finding(Code::BadAlias, place, "the alias stands inside its own anchor")
-                .help("an anchor cannot hold itself: remove the alias")
-        }
-        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
-            finding(Code::BadAlias, place, "`<<` merges a map or a list of maps, nothing else")
-                .help("write `<<: *name`, where `&name` marks a map")
-        }
-        Error::UnsupportedTag { tag, .. } => {
-            let line = place.map_or(0, |place| place.line);
-            if let Some(found) = line_of(text, line).and_then(|words| condition::unquoted(words, line)) {
-                return found;
-            }
-            let place = place.map(|place| before(text, place, tag));
-            finding(Code::BadTag, place, format!("the tag `{tag}` has no meaning in a plan"))
-                .help("remove the tag, or quote the value if the `!` belongs to it")
-        }
-        Error::ExternalMessage { msg, .. } => parser(msg, place, text),
-        Error::InvalidScalar { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
-            finding(Code::BadTag, place, "the value does not fit the tag before it").help("remove the tag")
-        }
-        other => finding(Code::Syntax, place, without_place(&other.to_string())).help(LOOK),
-    }
+/// Returns what is wrong where a second document begins.
+pub(super) fn several_documents(place: Place, text: &str) -> Diagnostic {
+    let message = "the file holds more than one YAML document";
+    Diagnostic::at(Code::SeveralDocuments, divider_above(text, place), message).help(
+        "a plan is one file with one document: remove the `---` line and put the second plan in its own file",
+    )
 }
 
-fn finding(code: Code, place: Option<Place>, message: impl Into<String>) -> Diagnostic {
-    match place {
-        Some(place) if place.line > 0 => Diagnostic::at(code, place, message),
-        _ => Diagnostic::whole(code, message),
-    }
+/// Returns what is wrong with an alias inside what it repeats.
+pub(super) fn own_anchor(place: Place) -> Diagnostic {
+    Diagnostic::at(Code::BadAlias, place, "the alias stands inside its own anchor")
+        .help("an anchor cannot hold itself: remove the alias")
 }
 
-fn too_deep(place: Option<Place>) -> Diagnostic {
-    finding(Code::TooDeep, place, format!("lists and maps are nested more than {DEPTH_MAX} deep"))
+/// Returns what is wrong with a value of `<<` that is no map.
+pub(super) fn unmergeable(place: Place) -> Diagnostic {
+    Diagnostic::at(Code::BadAlias, place, "`<<` merges a map or a list of maps, nothing else")
+        .help("write `<<: *name`, where `&name` marks a map")
+}
+
+/// Returns what is wrong with a tag that is none of YAML's own types, on the value at a place.
+pub(super) fn unknown_tag(tag: &str, place: Place, text: &str) -> Diagnostic {
+    let Place { line, .. } = place;
+    if let Some(found) = line_of(text, line).and_then(|words| condition::unquoted(words, line)) {
+        return found;
+    }
+    let message = format!("the tag `{tag}` has no meaning in a plan");
+    Diagnostic::at(Code::BadTag, before(text, place, tag), message)
+        .help("remove the tag, or quote the value if the `!` belongs to it")
+}
+
+/// Returns what is wrong with a value that its tag does not describe.
+pub(super) fn unfit_tag(place: Place) -> Diagnostic {
+    Diagnostic::at(Code::BadTag, place, "the value does not fit the tag before it").help("remove the tag")
+}
+
+/// Returns what is wrong with a value that is nested too deep.
+pub(super) fn too_deep(place: Place) -> Diagnostic {
+    Diagnostic::at(Code::TooDeep, place, format!("lists and maps are nested more than {DEPTH_MAX} deep"))
         .help("flatten the value, or send the inner part as a text")
+}
+
+/// Returns what is wrong with an alias that repeats too much.
+pub(super) fn bomb(place: Place, text: &str) -> Diagnostic {
+    Diagnostic::at(
+        Code::AliasBomb,
+        nested_alias(text).unwrap_or(place),
+        "the anchors and aliases expand to far more values than are written down",
+    )
+    .help("write the values out, or use fewer aliases of aliases")
 }
 
 /// Returns the place of some words on a line before a place, or the place itself.
@@ -208,16 +200,15 @@ fn divider_above(text: &str, place: Place) -> Place {
     line.map_or(place, |line| Place { line: line + 1, column: 1 })
 }
 
-fn bomb(place: Option<Place>) -> Diagnostic {
-    finding(Code::AliasBomb, place, "the anchors and aliases expand to far more values than are written down")
-        .help("write the values out, or use fewer aliases of aliases")
-}
-
-/// Explains a message of the parser, after the mistakes that it cannot recognise.
-fn parser(message: &str, place: Option<Place>, text: &str) -> Diagnostic {
-    let Some(place) = place else { return Diagnostic::whole(Code::Syntax, message) };
+/// Returns what is wrong where the parser gave up, saying so: first the mistakes that it cannot recognise.
+pub(super) fn unreadable(message: &str, place: Place, text: &str) -> Diagnostic {
+    if message.contains("unknown anchor") {
+        return Diagnostic::at(Code::BadAlias, place, "no anchor of this name stands above").help(
+            "`*name` repeats what `&name` marked earlier in the file; quote the value if it is meant as text",
+        );
+    }
     if message.contains("recursion limit") {
-        return too_deep(Some(place));
+        return too_deep(place);
     }
     if let Some(found) = marks::find(text) {
         return found;
@@ -386,11 +377,6 @@ fn unquoted_braces(line: &str) -> Option<usize> {
         before = c;
     }
     None
-}
-
-/// Cuts the ` at line 3, column 1` that the library adds; the finding has a place of its own.
-fn without_place(message: &str) -> &str {
-    message.split_once(" at line ").map_or(message, |(words, _)| words)
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ fn header() -> FlowHeader {
         max_parallel: EVENTS,
         seed: 7,
         trust: BTreeMap::new(),
+        definitions: BTreeMap::new(),
     }
 }
 

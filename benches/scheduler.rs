@@ -82,6 +82,7 @@ fn flow(plan: &Arc<Plan>, graph: &Arc<PlanGraph>) -> Flow {
         max_parallel: plan.max_parallel,
         seed: 7,
         trust: BTreeMap::new(),
+        definitions: BTreeMap::new(),
     };
     Flow::new(header, Arc::clone(plan), Arc::clone(graph))
 }

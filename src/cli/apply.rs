@@ -2,6 +2,7 @@
 
 use crate::cli::args::Apply;
 use crate::cli::connect::{self, Connections};
+use crate::cli::contract::Claim;
 use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
@@ -9,15 +10,15 @@ use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, dry_run, earlier, emulate, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Flow, FlowHeader, FlowId};
+use crate::flow::{Definitions, Flow, FlowHeader, FlowId};
 use crate::graph::Selection;
 use crate::journal::Journal;
 use crate::secret::Secrets;
 
 /// Runs the plan and returns the flow's exit code.
 ///
-/// Fails, with nothing started, if the plan is invalid (3), another process runs it or an earlier flow of it has not
-/// ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
+/// Fails, with nothing started, if the plan is invalid (3) or does not fit its pipelines (4), another process runs it or an
+/// earlier flow of it has not ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
 pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
     let selection = args.steps.selection();
@@ -30,7 +31,7 @@ pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     let mut journal = Journal::open(&settings.state_dir)?;
     let header = header(args, &loaded, selection, max_parallel, pace.limits.seed, &mut journal)?;
     let begun = Begun { args, settings, loaded, header, pace, journal };
-    block_on(async move { if args.emulate { begun.emulated().await } else { begun.real().await } })
+    block_on(async move { if args.emulate { begun.emulated().await } else { Box::pin(begun.real()).await } })
 }
 
 /// A flow that is about to be made.
@@ -53,7 +54,7 @@ impl Begun<'_> {
         emulated.move_in(&mut self.loaded);
         let (surroundings, sign_in) = emulated.sign_in(self.settings);
         let mut connections = Connections::prepare(&surroundings, &sign_in)?;
-        self.start(&mut connections, false).await
+        self.start(&mut connections, None, false).await
     }
 
     /// Runs the flow as the only owner of its key.
@@ -67,6 +68,7 @@ impl Begun<'_> {
         }
         let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
         let patience = connect::driving(self.pace.limits.seed);
+        let mut ready = None;
         while let Some(flow) = earlier::unfinished(&mut self.journal, &self.header)? {
             if args.resume && self.is_like(flow.header()) {
                 return self.resume(&flow).await;
@@ -75,7 +77,9 @@ impl Begun<'_> {
                 return Err(self.in_the_way(flow.header()));
             }
             // Before anything is given up for a flow that could not begin.
-            self.preflight(&mut connections).await?;
+            if ready.is_none() {
+                ready = Some(self.preflight(&mut connections).await?);
+            }
             // A single look: what cannot be seen now is refused, not waited for.
             let clients = connections.clients(flow.plan(), patience)?;
             earlier::give_up(&mut self.journal, &flow, &clients, self.pace.limits.start_grace).await?;
@@ -94,12 +98,21 @@ impl Begun<'_> {
         }
         self.header.trust = drive::trust(&mut self.journal)?;
         let looks_first = !args.new && !self.journal.has_seen(&self.header.plan_name)?;
-        self.start(&mut connections, looks_first).await
+        self.start(&mut connections, ready, looks_first).await
     }
 
     /// Makes the flow and drives it; looks before that whether the plan runs from elsewhere.
-    async fn start(mut self, connections: &mut Connections<'_>, looks_first: bool) -> Result<u8, Failure> {
-        let secrets = self.preflight(connections).await?;
+    async fn start(
+        mut self,
+        connections: &mut Connections<'_>,
+        ready: Option<(Secrets, Definitions)>,
+        looks_first: bool,
+    ) -> Result<u8, Failure> {
+        let (secrets, definitions) = match ready {
+            Some(ready) => ready,
+            None => self.preflight(connections).await?,
+        };
+        self.header.definitions = definitions;
         if looks_first {
             let clients = connections.clients(&self.loaded.plan, connect::ASKING)?;
             earlier::first_look(&self.loaded.plan, &clients).await?;
@@ -117,14 +130,21 @@ impl Begun<'_> {
         drive::drive(owned, &self.args.driving, self.settings).await.map(|driven| driven.code)
     }
 
-    /// Makes sure of all that a start needs, and returns what reads the secrets.
-    async fn preflight(&self, connections: &mut Connections<'_>) -> Result<Secrets, Failure> {
+    /// Makes sure of all that a start needs, and returns what reads the secrets, and the definitions that the plan fits.
+    async fn preflight(&self, connections: &mut Connections<'_>) -> Result<(Secrets, Definitions), Failure> {
         let plan = &self.loaded.plan;
         let (file, seed) = (&self.header.plan_file, self.pace.limits.seed);
         // Not this process's own settings: an emulated flow has the emulator's vaults.
         let secrets = secrets::prepare(connections, file, seed)?;
-        secrets::preflight(plan, connections, &secrets, secrets::of_plan(plan, self.header.emulated)).await?;
-        Ok(secrets)
+        let wanted = secrets::of_plan(plan, self.header.emulated);
+        let claim = Claim {
+            file,
+            text: &self.loaded.text,
+            is_to_start: &|_| true,
+            hint: "mend the plan or the pipelines, and run it again".to_owned(),
+        };
+        let definitions = secrets::preflight(plan, connections, &secrets, wanted, &claim).await?;
+        Ok((secrets, definitions))
     }
 
     /// Goes on with an earlier flow of the key, which this process owns.
@@ -183,6 +203,7 @@ fn header(
         max_parallel,
         seed,
         trust: std::collections::BTreeMap::new(),
+        definitions: Definitions::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, load, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Event, Flow, FlowHeader, StepState};
+use crate::flow::{Definitions, Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
 use crate::plan::{StepId, StepIndex, nearest};
 use crate::report::one_line;
@@ -185,8 +185,14 @@ impl Cancelling<'_> {
         let has_live = |workspace: usize| flow.live().any(|step| flow.step(step).workspace == workspace);
         connect::preflight_of(flow.plan(), &mut connections, has_live).await?;
         let clients = connections.clients(flow.plan(), connect::driving(self.pace.limits.seed))?;
-        let mut opening =
-            vec![Event::Resumed { redo: Vec::new(), trust: drive::trust(&mut journal)? }, self.wish()];
+        let mut opening = vec![
+            Event::Resumed {
+                redo: Vec::new(),
+                trust: drive::trust(&mut journal)?,
+                definitions: Definitions::new(),
+            },
+            self.wish(),
+        ];
         let goal = match self.step.as_ref().and_then(|step| flow.index(step)) {
             Some(step) => {
                 if flow.is_cancelling() {

@@ -182,14 +182,9 @@ pub(super) const fn cloud(cloud: plan::Cloud) -> Cloud {
     }
 }
 
-/// Signs in and reads one definition in each workspace that a step uses, before anything is started.
+/// Signs in and reads one definition in each workspace that a step uses and that is needed, by its position in the plan.
 ///
 /// Fails with exit 10 where we are not let in, and with exit 11 where nobody answers.
-pub(super) async fn preflight(plan: &Plan, connections: &mut Connections<'_>) -> Result<(), Failure> {
-    preflight_of(plan, connections, |_| true).await
-}
-
-/// Does the same in those workspaces alone that are needed, by their position in the plan.
 pub(super) async fn preflight_of(
     plan: &Plan,
     connections: &mut Connections<'_>,
@@ -204,7 +199,8 @@ pub(super) async fn preflight_of(
     Ok(())
 }
 
-fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
+/// Says that a workspace cannot be used.
+pub(super) fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
     let exit = exit_of(failure);
     let told = match failure {
         CallFailure::SignIn(SignInFailure::NoneWorked { tried }) => tried

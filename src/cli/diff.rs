@@ -37,7 +37,14 @@ pub(super) fn run(args: &Diff, settings: &Settings) -> Result<(), Failure> {
             (latest(&after.plan, settings)?, after)
         }
     };
-    let plans = diff::plans(&before.plan, &after.plan);
+    let mut plans = diff::plans(&before.plan, &after.plan);
+    if let Some((was, is)) = before.flow.as_ref().zip(after.flow.as_ref()) {
+        let versions = |flow: &Flow| flow.header().definitions.clone();
+        // What is emulated stands for another workspace than the one it is called after.
+        if was.header().emulated == is.header().emulated {
+            plans.extend(diff::definitions((&before.plan, &versions(was)), (&after.plan, &versions(is))));
+        }
+    }
     let mut value = differences::json(&plans);
     let runs =
         before.flow.as_ref().zip(after.flow.as_ref()).map(|(before, after)| diff::flows(before, after));

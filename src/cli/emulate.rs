@@ -121,8 +121,12 @@ impl Emulated {
         artifacts: &[PathBuf],
     ) -> Result<Self, Failure> {
         let furnishing = Furnishing::read(script, artifacts)?;
-        let models = plan.workspaces.iter().map(|workspace| furnishing.model(&workspace.key));
-        let models: Vec<Model> = models.collect::<Result<_, _>>()?;
+        let models = plan.workspaces.iter().enumerate().map(|(position, workspace)| {
+            let steps = plan.runs().filter(|(_, step)| step.workspace == position);
+            let model = furnishing.model(&workspace.key)?;
+            Ok(model.with_pipelines(steps.map(|(_, step)| step.pipeline.as_str())))
+        });
+        let models: Vec<Model> = models.collect::<Result<_, Failure>>()?;
         let mut idle = models.first().map(Model::idle_names).unwrap_or_default();
         let unused = |name: &&String| plan.runs().all(|(_, step)| step.pipeline != **name);
         if furnishing.definitions.is_empty() {

@@ -8,6 +8,7 @@ mod artifacts;
 mod cancel;
 mod completions;
 mod connect;
+mod contract;
 mod diff;
 mod doctor;
 mod drive;

@@ -8,7 +8,7 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, doctor, earlier, expected, put, rehearse};
+use crate::cli::{block_on, contract, doctor, earlier, expected, put, rehearse};
 use crate::definition::{self, Catalogue};
 use crate::diff;
 use crate::driver::now;
@@ -49,7 +49,11 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     };
     let findings = findings.iter().map(|finding| brief(&file, finding)).collect();
     let (plan, graph) = (&*loaded.plan, &*loaded.graph);
-    let History { forecast, earlier } = history;
+    let History { forecast, mut earlier, flow } = history;
+    if let Some((flow, (_, differences))) = flow.zip(earlier.as_mut()) {
+        let (was, is) = (&flow.header().definitions, contract::versions(plan, &catalogues));
+        differences.extend(diff::definitions((flow.plan(), was), (plan, &is)));
+    }
     let forecast = Some(forecast);
     let outlook = Outlook { plan, graph, max_parallel, now, forecast, earlier, live, groups, findings };
     match args.output {
@@ -68,6 +72,8 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
 struct History {
     forecast: Forecast,
     earlier: Option<(String, Vec<diff::Difference>)>,
+    /// The flow that the plan is compared with.
+    flow: Option<Flow>,
 }
 
 impl History {
@@ -77,7 +83,7 @@ impl History {
         now: Timestamp,
         settings: &Settings,
     ) -> Result<Self, Failure> {
-        let nothing = Self { forecast: Forecast::default(), earlier: None };
+        let nothing = Self { forecast: Forecast::default(), earlier: None, flow: None };
         let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else { return Ok(nothing) };
         let plan = &loaded.plan;
         let history = expected::history(&mut journal, &plan.name, &plan.environment, false)?;
@@ -99,12 +105,12 @@ impl History {
         // One for some of the steps says nothing of the others, and one that this version cannot read nothing at all.
         let whole = |flow: &Flow| flow.header().selection.is_whole();
         let flow = newest.iter().find_map(|id| load::flow(&mut journal, id).ok().filter(whole));
-        let earlier = flow.map(|flow| {
+        let earlier = flow.as_ref().map(|flow| {
             let was = Plan { max_parallel: flow.header().max_parallel, ..flow.plan().clone() };
             let is = Plan { max_parallel, ..(**plan).clone() };
             (flow.header().id.to_string(), diff::plans(&was, &is))
         });
-        Ok(Self { forecast, earlier })
+        Ok(Self { forecast, earlier, flow })
     }
 }
 
@@ -132,32 +138,21 @@ async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Resu
         return Ok(Seen { groups, ..Seen::default() });
     }
     let clients = connections.clients(&loaded.plan, connect::ASKING)?;
-    let untold = |what: &str, why: &CallFailure| {
-        // A closed stderr must not stop the plan.
-        drop(writeln!(anstream::stderr(), "note: {what}: {}", one_line(&why.to_string())));
+    // A closed stderr must not stop the plan.
+    let note = |text: &str| drop(writeln!(anstream::stderr(), "note: {text}"));
+    let unseen = |why: &CallFailure| {
+        note(&format!("the live runs cannot be seen: {}", one_line(&why.to_string())));
     };
-    let live = earlier::live_runs(&loaded.plan, &clients).await;
-    let live = live.inspect_err(|why| untold("the live runs cannot be seen", why)).ok();
+    let live = earlier::live_runs(&loaded.plan, &clients).await.inspect_err(unseen).ok();
     let mut catalogues = Vec::new();
     for (position, (client, workspace)) in clients.iter().zip(&loaded.plan.workspaces).enumerate() {
-        if !loaded.plan.runs().any(|(_, step)| step.workspace == position) {
+        let wanted = contract::wanted(&loaded.plan, position, |_| true);
+        if wanted.is_empty() {
             catalogues.push(None);
             continue;
         }
-        let definitions = client.definitions().await;
-        let definitions = definitions.inspect_err(|why| {
-            untold(
-                &format!("the plan was not held against the pipelines in workspace `{}`", workspace.key),
-                why,
-            );
-        });
-        let definitions = definitions.unwrap_or_default();
-        let mut catalogue = Catalogue::new(format!("the workspace `{}`", workspace.name));
-        let is_empty = definitions.is_empty();
-        for definition in definitions {
-            catalogue.add(definition);
-        }
-        catalogues.push((!is_empty).then_some(catalogue));
+        let catalogue = contract::deployed(client, workspace, &wanted).await;
+        catalogues.push(catalogue.inspect_err(|why| note(&contract::untold(workspace, why))).ok());
     }
     Ok(Seen { groups, live, catalogues })
 }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use crate::cli::args::{Driving, Inputs, Resume};
 use crate::cli::connect::{self, Connections};
+use crate::cli::contract::Claim;
 use crate::cli::drive::{self, Next, Owned};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, edited, load, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Event, Flow, Recorded, StepState, resume};
+use crate::flow::{Definitions, Event, Flow, Recorded, StepState, resume};
 use crate::graph::select;
 use crate::journal::Journal;
 use crate::plan::StepId;
@@ -33,7 +34,7 @@ pub(super) struct Way {
 /// Goes on with the flow and returns its exit code.
 ///
 /// Fails, with nothing started, with exit 2 if the name fits no flow or several, 3 or 4 if the edited plan is invalid or
-/// does not fit what has run, 6 if another process has the flow or a newer one stands in its place, 10 or 11 if the
+/// does not fit what has run, 4 if steps that are still to start do not fit their pipelines, 6 if another process has the flow or a newer one stands in its place, 10 or 11 if the
 /// workspace cannot be used and 12 if the journal cannot.
 pub(super) fn run(args: &Resume, settings: &Settings) -> Result<u8, Failure> {
     let pace = pace::read(&args.driving, false)?;
@@ -66,7 +67,7 @@ pub(super) async fn go_on(
     settings: &Settings,
 ) -> Result<u8, Failure> {
     let (opening, flow_as_it_will_be) = opening(&mut journal, &flow, way, settings)?;
-    let Some(opening) = opening else {
+    let Some(mut opening) = opening else {
         tell(&format!("flow {} has nothing left to do", flow.header().id));
         return Ok(flow.exit_code().unwrap_or(Exit::Done.code()));
     };
@@ -77,7 +78,25 @@ pub(super) async fn go_on(
         secrets::prepare(&mut connections, file, seed)?
     };
     let wanted = secrets::of_flow(&flow_as_it_will_be);
-    secrets::preflight(plan, &mut connections, &secrets, wanted).await?;
+    let header = flow_as_it_will_be.header();
+    // What is under way goes on by what was sent for it.
+    let is_to_start = |step| {
+        let run = flow_as_it_will_be.run(step);
+        !run.is_over() && run.current_attempt().is_none()
+    };
+    let claim = Claim {
+        file: &header.plan_file,
+        text: &header.plan_text,
+        is_to_start: &is_to_start,
+        hint: format!(
+            "mend the pipelines; or `synflow resume {} --plan FILE` goes on by a mended plan",
+            header.id
+        ),
+    };
+    let read = secrets::preflight(plan, &mut connections, &secrets, wanted, &claim).await?;
+    if let Some(Event::Resumed { definitions, .. }) = opening.last_mut() {
+        *definitions = read;
+    }
     let clients = connections.clients(plan, connect::driving(pace.limits.seed))?;
     let goal = if way.detach { Goal::Started } else { Goal::End };
     let next = Next::Resume;
@@ -111,7 +130,7 @@ fn opening(
     if events.is_empty() && anew.is_empty() && flow.exit_code().is_some() {
         return Ok((None, trial));
     }
-    let resumed = Event::Resumed { redo: anew, trust };
+    let resumed = Event::Resumed { redo: anew, trust, definitions: Definitions::new() };
     let bug = |why| Failure::new(Exit::Bug, format!("flow `{}` cannot be resumed: {why}", flow.header().id));
     try_out(&mut trial, &resumed).map_err(bug)?;
     events.push(resumed);

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cli::connect::{self, Connections, cloud};
+use crate::cli::contract::{self, Claim};
 use crate::cli::emulate::VAULTS;
 use crate::cli::failure::{Exit, Failure};
-use crate::flow::Flow;
+use crate::flow::{Definitions, Flow};
 use crate::plan::{Cloud, Plan, Scope, SecretText, Step};
 use crate::secret::{SecretFailure, Secrets, Sources, VaultAccess, Wanted};
 use crate::synapse::Endpoint;
@@ -98,22 +99,26 @@ fn of_hooks(plan: &Plan) -> Vec<Wanted> {
     references.flatten().map(|reference| (plan.cloud_of_hooks(), reference)).collect()
 }
 
-/// Does all that must be right before anything is started: secrets on this machine, workspaces, secrets in vaults.
+/// Does all that must be right before anything is started: secrets on this machine, workspaces and the pipelines in them,
+/// secrets in vaults. Returns the versions of the definitions.
 ///
-/// Fails with exit 4 where a secret is missing, 10 where we are not let in, and 11 where nobody answers.
+/// Fails with exit 4 where a secret is missing or the plan does not fit its pipelines, 10 where we are not let in, and 11
+/// where nobody answers.
 pub(super) async fn preflight(
     plan: &Plan,
     connections: &mut Connections<'_>,
     secrets: &Secrets,
     wanted: BTreeSet<Wanted>,
-) -> Result<(), Failure> {
+    claim: &Claim<'_>,
+) -> Result<Definitions, Failure> {
     let (remote, local) = wanted.into_iter().partition(|(_, reference)| reference.is_remote());
     told(&secrets.check(&local).await)?;
-    connect::preflight(plan, connections).await?;
+    let definitions = contract::keep(plan, connections, claim).await?;
     told(&secrets.check(&remote).await).map_err(|failure| match connections.settings().env(VAULTS) {
         Some(_) => failure.hint("emulated vaults hold what the emulator's script names below `secrets`"),
         None => failure,
-    })
+    })?;
+    Ok(definitions)
 }
 
 fn told(failures: &[SecretFailure]) -> Result<(), Failure> {

@@ -32,6 +32,15 @@ const QUEUE_MAX: usize = 100;
 ///
 /// The findings stand in the order of the text. What is true of all iterations of a step is said once.
 pub fn check<'c>(plan: &'c Plan, of_workspace: impl Fn(usize) -> Option<&'c Catalogue>) -> Vec<Diagnostic> {
+    check_steps(plan, |_| true, of_workspace)
+}
+
+/// Does the same for some of the steps: those that are still to be started.
+pub fn check_steps<'c>(
+    plan: &'c Plan,
+    is_meant: impl Fn(StepIndex) -> bool,
+    of_workspace: impl Fn(usize) -> Option<&'c Catalogue>,
+) -> Vec<Diagnostic> {
     let mut check = Check {
         plan,
         findings: Vec::new(),
@@ -40,9 +49,12 @@ pub fn check<'c>(plan: &'c Plan, of_workspace: impl Fn(usize) -> Option<&'c Cata
         comparisons_left: COMPARISONS_MAX,
     };
     let mut users: BTreeMap<(usize, &str), (&Definition, Vec<StepIndex>)> = BTreeMap::new();
-    for (index, step) in plan.runs().filter(|(_, step)| !step.open.target) {
+    for (index, step) in plan.runs().filter(|(index, step)| !step.open.target && is_meant(*index)) {
         let Some(catalogue) = of_workspace(step.workspace) else { continue };
-        if let Some(definition) = catalogue.definitions.get(&step.pipeline) {
+        if let Some(definition) = catalogue.find(&step.pipeline) {
+            if definition.is_stand_in {
+                continue;
+            }
             let user = users.entry((step.workspace, &definition.name));
             user.or_insert_with(|| (definition, Vec::new())).1.push(index);
             Pairing { index, step, definition }.check(&mut check);

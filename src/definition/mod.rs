@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use contract::check;
+pub use contract::{check, check_steps};
 pub use parse::parse;
 pub use scaffold::scaffold;
 
@@ -24,6 +24,9 @@ pub const PARAMETERS_MAX: usize = 50;
 
 /// The variable that Set Variable writes to return something (protocol 3.7).
 const RETURN_VARIABLE: &str = "pipelineReturnValue";
+
+/// The annotation by which an emulator says that it made a definition up, and that the pipeline takes whatever it is given.
+const STAND_IN: &str = "synflow-emulator-stand-in";
 
 /// The pipelines of one workspace, by their names.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,8 @@ pub struct Catalogue {
     pub definitions: BTreeMap<String, Definition>,
     /// The names of those that are there and could not be read: nothing is said of them.
     pub unreadable: BTreeSet<String>,
+    /// Other spellings of names, and the names.
+    pub spellings: BTreeMap<String, String>,
 }
 
 /// What a plan must know of a pipeline.
@@ -53,6 +58,8 @@ pub struct Definition {
     pub returns: Returns,
     /// The pipelines that it starts itself.
     pub calls: BTreeSet<String>,
+    /// Whether an emulator made it up, since nobody has described the pipeline: no plan is held against it.
+    pub is_stand_in: bool,
 }
 
 /// Where a definition was read.
@@ -135,6 +142,12 @@ impl Catalogue {
     pub fn add(&mut self, definition: Definition) -> Option<Definition> {
         self.definitions.insert(definition.name.clone(), definition)
     }
+
+    /// Returns the definition of this name, or of the one that this is another spelling of.
+    pub fn find(&self, name: &str) -> Option<&Definition> {
+        let spelled = self.spellings.get(name).map_or(name, String::as_str);
+        self.definitions.get(spelled)
+    }
 }
 
 impl Definition {
@@ -162,7 +175,19 @@ impl Definition {
             activities,
             returns,
             calls,
+            is_stand_in: properties
+                .get("annotations")
+                .and_then(Value::as_array)
+                .is_some_and(|annotations| annotations.iter().any(|annotation| annotation == STAND_IN)),
         })
+    }
+
+    /// Returns the version that the service told of it.
+    pub fn etag(&self) -> Option<&str> {
+        match &self.source {
+            Source::Service { etag } => etag.as_deref(),
+            Source::File(_) => None,
+        }
     }
 
     /// Returns a parameter by its name.

@@ -1,7 +1,7 @@
 //! What two plans, or two flows, say differently: by meaning, not by text.
 //!
 //! Everything a plan says is taken as values by names, from which comments, layout, order, anchors and defaults have
-//! gone. Main functions: [`plans`], [`step`] and [`flows`].
+//! gone. Main functions: [`plans`], [`step`], [`definitions`] and [`flows`].
 
 mod meaning;
 
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::flow::{Flow, StepRun};
+use crate::flow::{Definitions, Flow, StepRun};
 use crate::plan::{Plan, Step, StepId};
 
 /// What is said differently about one thing.
@@ -28,6 +28,13 @@ pub enum Subject {
     Plan,
     /// A step that runs a pipeline.
     Step(StepId),
+    /// The definition of a pipeline.
+    Definition {
+        /// The workspace's name.
+        workspace: String,
+        /// The pipeline.
+        pipeline: String,
+    },
 }
 
 /// What has become of something.
@@ -76,6 +83,28 @@ pub fn plans(before: &Plan, after: &Plan) -> Vec<Difference> {
 /// Returns what two plans say differently about a step.
 pub fn step(before: &Plan, was: &Step, after: &Plan, is: &Step) -> Vec<Change> {
     changes(&meaning::of_step(before, was), &meaning::of_step(after, is))
+}
+
+/// Returns which definitions have another version (etag) than before, of the pipelines that both plans run in the same
+/// workspaces and whose versions both know, in the order of the second.
+pub fn definitions(before: (&Plan, &Definitions), after: (&Plan, &Definitions)) -> Vec<Difference> {
+    let version = |known: &Definitions, key: &str, pipeline: &str| {
+        known.get(key).and_then(|known| known.get(pipeline)).map(|etag| Value::from(etag.as_str()))
+    };
+    let mut seen = BTreeSet::new();
+    let runs = after.0.runs().map(|(_, step)| step);
+    let one = |step: &Step| {
+        let is = &after.0.workspaces[step.workspace];
+        let was = before.0.workspaces.iter().find(|was| was.key == is.key && was.endpoint == is.endpoint)?;
+        let old = version(before.1, &was.key, &step.pipeline)?;
+        let new = version(after.1, &is.key, &step.pipeline)?;
+        let is_new = seen.insert((step.workspace, step.pipeline.clone()));
+        let subject = Subject::Definition { workspace: is.name.clone(), pipeline: step.pipeline.clone() };
+        let change = Change { key: "etag".to_owned(), before: Some(old), after: Some(new) };
+        let is_other = change.before != change.after;
+        (is_new && is_other).then(|| Difference { subject, kind: Kind::Changed(vec![change]) })
+    };
+    runs.filter_map(one).collect()
 }
 
 /// Returns what two flows did differently with the steps that both have, in the order of the second: the outcome, how

@@ -514,6 +514,7 @@ mod tests {
             max_parallel: 1,
             seed: 1,
             trust: BTreeMap::new(),
+            definitions: BTreeMap::new(),
         };
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::open(folder.path()).expect("a journal");

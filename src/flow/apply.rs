@@ -51,7 +51,14 @@ impl Flow {
     fn apply_to_flow(&mut self, recorded: &Recorded) -> Result<(), String> {
         match &recorded.event {
             _ if self.given_up => return Err("the flow was given up".to_owned()),
-            Event::Resumed { redo, trust } => return self.resume(redo, trust, recorded.at),
+            Event::Resumed { redo, trust, definitions } => {
+                self.resume(redo, trust, recorded.at)?;
+                for (workspace, read) in definitions {
+                    let known = self.header.definitions.entry(workspace.clone()).or_default();
+                    known.extend(read.clone());
+                }
+                return Ok(());
+            }
             Event::PlanChanged { .. } => return self.change_plan(&recorded.event),
             // The last step may have ended while the process was about to leave.
             Event::Detached => self.detached = true,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Definitions;
 use crate::plan::{Outputs, SecretText, StepId};
 use crate::time::Timestamp;
 
@@ -403,6 +404,9 @@ pub enum Event {
         redo: Vec<StepId>,
         /// What the workspaces have shown by now, by endpoint.
         trust: BTreeMap<String, Trust>,
+        /// The definitions of what is still to start, as they are by now.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        definitions: Definitions,
     },
     /// From here on the flow follows an edited plan.
     PlanChanged {

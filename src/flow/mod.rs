@@ -46,6 +46,10 @@ pub use outputs::OUTPUT_BYTES_MAX;
 pub use result::{Counts, FlowOutcome};
 pub use step::{Attempt, Origin, StepRun, StepState};
 
+/// The versions (etags) of definitions that were read before anything was started, by the key of the workspace in the plan
+/// and the pipeline.
+pub type Definitions = BTreeMap<String, BTreeMap<String, String>>;
+
 /// What a flow was made from; the journal keeps it beside the events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowHeader {
@@ -84,6 +88,9 @@ pub struct FlowHeader {
     /// What earlier flows have shown of the workspaces, by endpoint.
     #[serde(default)]
     pub trust: BTreeMap<String, Trust>,
+    /// The definitions of its pipelines as they were when it began, or a resume has read them since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: Definitions,
 }
 
 impl FlowHeader {

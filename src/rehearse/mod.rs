@@ -115,6 +115,7 @@ impl Rehearsal {
             max_parallel,
             seed,
             trust: endpoints.map(|endpoint| (endpoint, Trust::Proven)).collect(),
+            definitions: BTreeMap::new(),
         };
         let flow = Flow::new(header, plan, Arc::new(graph));
         let mut watch = Watch::default();

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 
 use crate::diff::{Change, Difference, Kind, Subject};
+use crate::report::counted;
 use crate::report::text::{cut, one_line};
 
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -21,6 +22,9 @@ pub fn text(differences: &[Difference]) -> String {
         let id = match &difference.subject {
             Subject::Plan => None,
             Subject::Step(id) => Some(one_line(id.as_str())),
+            Subject::Definition { workspace, pipeline } => {
+                Some(format!("definition of `{}` in `{}`", one_line(pipeline), one_line(workspace)))
+            }
         };
         match (&difference.kind, id) {
             (Kind::Changed(changes), None) => lines(&mut text, "", changes),
@@ -40,7 +44,7 @@ pub fn text(differences: &[Difference]) -> String {
 /// Returns a sentence about how much is otherwise: `1 step added, 2 changed`.
 pub fn tally(differences: &[Difference]) -> String {
     let count = |is: fn(&Kind) -> bool| {
-        let steps = differences.iter().filter(|one| one.subject != Subject::Plan);
+        let steps = differences.iter().filter(|one| matches!(one.subject, Subject::Step(_)));
         steps.filter(|one| is(&one.kind)).count()
     };
     let counts = [
@@ -66,19 +70,32 @@ pub fn tally(differences: &[Difference]) -> String {
     parts.extend(whole.map(|count| {
         format!("{count} {} of the plan as a whole", if count == 1 { "change" } else { "changes" })
     }));
+    let definitions =
+        differences.iter().filter(|one| matches!(one.subject, Subject::Definition { .. })).count();
+    if definitions > 0 {
+        parts.push(format!("{} changed", counted(definitions, "definition")));
+    }
     if parts.is_empty() { "no difference".to_owned() } else { parts.join(", ") }
 }
 
-/// Returns the same for programs: `changes` of the plan as a whole, and `steps` with their ids.
+/// Returns the same for programs: `changes` of the plan as a whole, `steps` with their ids, and `definitions` of pipelines
+/// that have another etag.
 pub fn json(differences: &[Difference]) -> Value {
     let change =
         |change: &Change| json!({ "key": change.key, "before": change.before, "after": change.after });
     let mut whole = Vec::new();
     let mut steps = Vec::new();
+    let mut definitions = Vec::new();
     for difference in differences {
         match (&difference.subject, &difference.kind) {
             (Subject::Plan, Kind::Changed(changes)) => whole.extend(changes.iter().map(change)),
             (Subject::Plan, _) => {}
+            (Subject::Definition { workspace, pipeline }, kind) => {
+                let Kind::Changed(changes) = kind else { continue };
+                definitions.extend(changes.iter().map(|etag| {
+                    json!({ "workspace": workspace, "pipeline": pipeline, "before": etag.before, "after": etag.after })
+                }));
+            }
             (Subject::Step(id), kind) => steps.push(match kind {
                 Kind::Added(said) => json!({ "id": id, "difference": "added", "step": said }),
                 Kind::Removed => json!({ "id": id, "difference": "removed" }),
@@ -90,7 +107,7 @@ pub fn json(differences: &[Difference]) -> Value {
             }),
         }
     }
-    json!({ "changes": whole, "steps": steps })
+    json!({ "changes": whole, "steps": steps, "definitions": definitions })
 }
 
 /// Returns one thing that is otherwise as half a sentence: `timeout: 2h becomes 3h`.

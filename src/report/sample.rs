@@ -57,6 +57,7 @@ impl Sample {
             max_parallel: plan.max_parallel,
             seed: 1,
             trust: std::collections::BTreeMap::new(),
+            definitions: std::collections::BTreeMap::new(),
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         Self { flow, now, lines: Lines::new(Vec::new()), runs: 0 }

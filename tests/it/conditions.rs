@@ -98,7 +98,7 @@ fn a_retry_does_not_ask_again_and_a_step_begun_anew_does() {
     assert_eq!(starts(&mut play), [1], "the second attempt");
     // A resume begins `a` anew, and with it `b`, which waited for its next attempt.
     let redo = resume::redone(&play.flow, &BTreeSet::new());
-    play.record(Event::Resumed { redo, trust: BTreeMap::new() });
+    play.record(Event::Resumed { redo, trust: BTreeMap::new(), definitions: BTreeMap::new() });
     play.play(0, RunStatus::Succeeded);
     assert_eq!(outcome(&play, 1), Some(Outcome::Skipped), "asked anew, and false this time");
 }
@@ -113,7 +113,7 @@ fn a_resume_asks_a_skipped_step_again_only_if_what_it_asks_about_begins_anew() {
     let redo = resume::redone(&play.flow, &BTreeSet::new());
     let names: Vec<&str> = redo.iter().map(synflow::plan::StepId::as_str).collect();
     assert_eq!(names, ["a", "b"]);
-    play.record(Event::Resumed { redo, trust: BTreeMap::new() });
+    play.record(Event::Resumed { redo, trust: BTreeMap::new(), definitions: BTreeMap::new() });
     play.play(0, RunStatus::Succeeded);
     assert_eq!(starts(&mut play), [1]);
     assert_eq!(*play.state(2), StepState::Ended { outcome: Outcome::Skipped });

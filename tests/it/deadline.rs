@@ -245,7 +245,11 @@ fn a_resume_keeps_what_was_said() {
     play.facts();
     assert_eq!(play.flow.exit_code(), Some(1));
     play.wait(HOUR);
-    play.record(Event::Resumed { redo: vec![play.id(0)], trust: std::collections::BTreeMap::new() });
+    play.record(Event::Resumed {
+        redo: vec![play.id(0)],
+        trust: std::collections::BTreeMap::new(),
+        definitions: std::collections::BTreeMap::new(),
+    });
     assert_eq!(play.facts(), [], "it was said before");
     play.play(0, RunStatus::Succeeded);
     assert_eq!(play.flow.exit_code(), Some(8), "too late is too late");

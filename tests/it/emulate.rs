@@ -151,10 +151,12 @@ fn a_recorded_start_lacks_the_values_of_secret_parameters() {
         format!("--speed 100 --record {} --artifacts {}", file.display(), space.path("workspace").display());
     let emulator = space.emulate(&words);
     let main = format!("workspaces: {{ main: {{ endpoint: \"{}\" }} }}", emulator.endpoint());
-    let plan =
-        format!("version: 1\nname: n\n{main}\nsteps: {{ p: {{ parameters: {{ key: canary-7f3a }} }} }}\n");
+    let plan = format!(
+        "version: 1\nname: n\n{main}\nsteps: {{ p: {{ parameters: {{ key: '{{{{secret \"env:KEY\"}}}}' }} }} }}\n"
+    );
     let plan = space.write("plan.yaml", &plan);
-    let said = space.run_at(&emulator, &format!("apply {} --beat 20ms", plan.display()));
+    let mut apply = space.command_at(&emulator, &format!("apply {} --beat 20ms", plan.display()));
+    let said = crate::space::Said::from(apply.env("KEY", "canary-7f3a").output().unwrap());
     assert_eq!(said.code, 0, "{}", said.stderr);
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\"key\""), "{text}");

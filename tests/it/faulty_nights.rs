@@ -233,6 +233,7 @@ fn flow(text: &str, seed: u64) -> Flow {
         max_parallel: plan.max_parallel,
         seed,
         trust: BTreeMap::new(),
+        definitions: BTreeMap::new(),
     };
     Flow::new(header, Arc::new(plan), Arc::new(graph))
 }

@@ -268,7 +268,11 @@ fn a_resume_begins_anew_what_a_failure_stopped_and_what_runs_last() {
     let redo = redone(&play.flow, &std::collections::BTreeSet::new());
     let redo_ids: Vec<&str> = redo.iter().map(synflow::plan::StepId::as_str).collect();
     assert_eq!(redo_ids, ["a", "b", "bad", "mend", "after", "last", "all other steps"]);
-    play.record(Event::Resumed { redo, trust: std::collections::BTreeMap::new() });
+    play.record(Event::Resumed {
+        redo,
+        trust: std::collections::BTreeMap::new(),
+        definitions: std::collections::BTreeMap::new(),
+    });
     assert_eq!(play.starts(), ["bad", "a", "b"]);
     for step in ["a", "bad", "b"] {
         play.ends(step, Succeeded);
@@ -287,7 +291,11 @@ fn a_resume_of_one_iteration_brings_its_group_along() {
     play.ends("a[y]", Failed);
     assert_eq!((play.outcome("a"), play.outcome("all")), (Some(Outcome::Failed), Some(Outcome::Blocked)));
     let redo = redone(&play.flow, &std::collections::BTreeSet::new());
-    play.record(Event::Resumed { redo, trust: std::collections::BTreeMap::new() });
+    play.record(Event::Resumed {
+        redo,
+        trust: std::collections::BTreeMap::new(),
+        definitions: std::collections::BTreeMap::new(),
+    });
     assert_eq!(play.starts(), ["a[y]"], "successes are kept");
     play.ends("a[y]", Succeeded);
     assert_eq!((play.outcome("a"), play.starts()), (Some(Outcome::Succeeded), vec!["all".to_owned()]));

@@ -108,6 +108,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         Event::Resumed {
             redo: vec![step()],
             trust: [("https://contoso-dw.dev.azuresynapse.net".to_owned(), Trust::Proven)].into(),
+            definitions: [("main".to_owned(), [("pl_load".to_owned(), "5f00a1b2".to_owned())].into())].into(),
         },
         Event::PlanChanged {
             plan_file: "nightly.yaml".to_owned(),

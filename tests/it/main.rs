@@ -9,6 +9,7 @@ mod conditions;
 mod contract;
 mod deadline;
 mod deciding;
+mod deployed;
 mod dice;
 mod diff_verb;
 mod doctor;

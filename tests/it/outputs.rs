@@ -140,7 +140,7 @@ fn a_failed_run_gives_what_there_is_and_the_newest_attempt_counts() {
 
     // A resume begins it anew; the new attempt fails before the activity.
     let redo = resume::redone(&play.flow, &BTreeSet::new());
-    play.record(Event::Resumed { redo, trust: BTreeMap::new() });
+    play.record(Event::Resumed { redo, trust: BTreeMap::new(), definitions: BTreeMap::new() });
     play.start(0);
     end(&mut play, 0, RunStatus::Failed, None, std::slice::from_ref(&failed));
     play.facts();

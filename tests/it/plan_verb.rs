@@ -21,6 +21,7 @@ steps:
 fn it_tells_what_would_happen_and_changes_nothing() {
     let stage = Stage::new(SCRIPT, STEPS);
     let said = stage.run("plan PLAN");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{}", said.stdout);
     let record = stage.emulator.record();
     assert!(record["runs"].as_array().unwrap().is_empty(), "nothing was started");
     let asked: Vec<&String> = record["requests"].as_object().unwrap().keys().collect();

@@ -10,7 +10,20 @@ use crate::play::{Play, edge, plan, step, tries};
 /// Takes the flow up as the product does: with what a resume begins anew.
 fn take_up(play: &mut Play) {
     let redo = resume::redone(&play.flow, &BTreeSet::new());
-    play.record(Event::Resumed { redo, trust: BTreeMap::new() });
+    play.record(Event::Resumed { redo, trust: BTreeMap::new(), definitions: BTreeMap::new() });
+}
+
+#[test]
+fn the_definitions_that_a_resume_has_read_beat_those_of_the_beginning() {
+    let mut play = Play::proven(plan(1, vec![step("a", &[])]));
+    let versions = |pairs: &[(&str, &str)]| -> BTreeMap<String, BTreeMap<String, String>> {
+        let pairs = pairs.iter().map(|(pipeline, etag)| ((*pipeline).to_owned(), (*etag).to_owned()));
+        [("main".to_owned(), pairs.collect())].into()
+    };
+    for definitions in [versions(&[("pl_a", "1"), ("pl_b", "1")]), versions(&[("pl_b", "2")])] {
+        play.record(Event::Resumed { redo: Vec::new(), trust: BTreeMap::new(), definitions });
+    }
+    assert_eq!(play.flow.header().definitions, versions(&[("pl_a", "1"), ("pl_b", "2")]));
 }
 
 #[test]

@@ -169,6 +169,7 @@ impl Show {
             max_parallel: plan.max_parallel,
             seed: 1,
             trust: std::collections::BTreeMap::new(),
+            definitions: std::collections::BTreeMap::new(),
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         Self { flow, bars: Bars::new(screen.clone(), colour), screen: screen.clone(), now }

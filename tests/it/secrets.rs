@@ -382,7 +382,7 @@ fn an_output_that_holds_a_secret_is_not_kept() {
     let stage = Stage::new(&format!(
         "defaults: {{ queued: 20ms, duration: 100ms }}\npipelines:\n  good:\n    \
          activities: {{ Look: {{ output: {{ found: [{{ key: {IN_FILE} }}], rows: 3 }} }} }}\n    \
-         return_value: {{ token: \"Bearer {IN_TEXT}\", rows: 7, near: canary }}\n  fine: {{}}\n"
+         return_value: {{ token: \"Bearer {IN_TEXT}\", rows: 7, near: canary }}\n  fine: {{}}\n  token: {{}}\n  found: {{}}\n"
     ));
     let steps = r#"steps:
   good:

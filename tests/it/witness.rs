@@ -81,6 +81,23 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Starts a run as somebody else would, with a plain request, and returns its id.
 pub(crate) fn start_elsewhere(emulator: &Emulator, pipeline: &str, parameters: &Value) -> String {
+    let answer = ask(emulator, "POST", &format!("/pipelines/{pipeline}/createRun"), parameters);
+    answer["runId"].as_str().unwrap().to_owned()
+}
+
+/// Publishes a definition as Synapse Studio would. The emulator's script must say that an operation takes no time.
+pub(crate) fn publish(emulator: &Emulator, pipeline: &str, properties: &Value) {
+    let answer = ask(
+        emulator,
+        "PUT",
+        &format!("/pipelines/{pipeline}"),
+        &serde_json::json!({ "properties": properties }),
+    );
+    assert_eq!(answer["state"], "Creating", "{answer}");
+}
+
+/// Sends a plain request, signed in, and returns the answer.
+fn ask(emulator: &Emulator, method: &str, path: &str, body: &Value) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -93,11 +110,10 @@ pub(crate) fn start_elsewhere(emulator: &Emulator, pipeline: &str, parameters: &
         let tenant = emulator.variable("AZURE_TENANT_ID");
         let url = format!("{}/{tenant}/oauth2/v2.0/token", emulator.variable("AZURE_AUTHORITY_HOST"));
         let token: Value = client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
-        let url = format!("{}/pipelines/{pipeline}/createRun", emulator.endpoint());
-        let request = client.post(url).query(&[("api-version", "2020-12-01")]).json(parameters);
-        let answer = request.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["runId"].as_str().unwrap().to_owned()
+        let url = format!("{}{path}", emulator.endpoint());
+        let request = client.request(method.parse().unwrap(), url).query(&[("api-version", "2020-12-01")]);
+        let request = request.json(body).bearer_auth(token["access_token"].as_str().unwrap());
+        request.send().await.unwrap().json().await.unwrap()
     })
 }
 

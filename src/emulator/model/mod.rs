@@ -38,6 +38,7 @@ mod run;
 mod runs;
 pub mod script;
 mod stamp;
+mod stand_in;
 mod start;
 mod store;
 mod vault;
@@ -82,7 +83,8 @@ pub(crate) struct Workspace {
 impl Model {
     /// Returns a workspace with these definitions: file name and text of each.
     ///
-    /// `start` is when they were published. With definitions, a pipeline that is not among them is not found; without any, every name is a pipeline.
+    /// `start` is when they were published. With definitions, a pipeline that neither they nor the script name is not found; without
+    /// any, every name is a pipeline. Whatever is one without a definition has a stand-in to be read.
     /// Fails if a text is no JSON object or two have one name, and names the file.
     pub fn new(
         workspace: &str,
@@ -96,7 +98,7 @@ impl Model {
             group: "synflow-emulator".to_owned(),
         };
         let mut ids = Generator::new(script.seed, &workspace.name);
-        let mut store = Store::default();
+        let mut store = Store::new(start);
         for (file_name, text) in definitions {
             store.load(file_name, text, start)?;
         }
@@ -121,6 +123,15 @@ impl Model {
     #[must_use]
     pub fn with_strict_definitions(mut self, is_strict: bool) -> Self {
         self.is_strict = is_strict;
+        self
+    }
+
+    /// Lists these pipelines before anybody has started them, if every name is a pipeline.
+    #[must_use]
+    pub fn with_pipelines<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        if !self.is_strict {
+            names.into_iter().for_each(|name| self.store.list_also(name));
+        }
         self
     }
 
@@ -314,6 +325,8 @@ impl Model {
             takes: speed.shorten(self.script.defaults.operation.0),
             retry_after_s: (OPERATION_RETRY_S / speed.0).round() as u64,
             page_size: self.script.definitions_per_page.0,
+            script: &self.script,
+            is_strict: self.is_strict,
         };
         self.store.answer(request, target, &mut desk)
     }

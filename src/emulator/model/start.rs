@@ -24,8 +24,7 @@ impl Model {
             run.repeats += 1;
             return accepted(&run.id);
         }
-        let is_known = self.store.get(pipeline).is_some() || self.script.pipelines.contains_key(pipeline);
-        if self.is_strict && !is_known {
+        if !self.store.is_pipeline(pipeline, &self.script, self.is_strict) {
             return not_found(pipeline, &self.workspace);
         }
         let given = match request.json() {
@@ -50,6 +49,10 @@ impl Model {
             recovery,
         };
         let id = order.id.clone();
+        if self.store.get(pipeline).is_none() {
+            // What has run is there.
+            self.store.list_also(pipeline);
+        }
         let now = self.now;
         let (runs, mut world) = self.world();
         runs.start(order, now, &mut world);

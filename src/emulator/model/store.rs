@@ -1,6 +1,8 @@
 //! Pipeline definitions: the files, what was written since, and the long-running operations that write.
+//!
+//! What can be started without a definition has a stand-in, which is made when it is read and stored nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -11,6 +13,8 @@ use super::generator::Generator;
 use super::message::{Answer, Request, encoded};
 use super::operation::{Operation, Target};
 use super::stamp::{stamp, stamp_seconds};
+use super::stand_in::{self, etag_of};
+use crate::emulator::model::script::Script;
 use crate::time::{Delay, Timestamp};
 
 /// All definitions of a workspace.
@@ -20,6 +24,12 @@ pub(super) struct Store {
     pipelines: BTreeMap<String, Stored>,
     operations: BTreeMap<String, Pending>,
     written: u64,
+    /// Pipelines without a definition that are there all the same: they were started, or somebody means to.
+    named: BTreeSet<String>,
+    /// What was deleted or renamed, in lower case: that is no pipeline any more.
+    gone: BTreeSet<String>,
+    /// When that was published which nobody has written.
+    opened_at: Timestamp,
 }
 
 /// One stored definition.
@@ -57,9 +67,17 @@ pub(super) struct Desk<'a> {
     pub(super) takes: Delay,
     pub(super) retry_after_s: u64,
     pub(super) page_size: usize,
+    pub(super) script: &'a Script,
+    /// Whether only what is defined, or named by the script, is a pipeline.
+    pub(super) is_strict: bool,
 }
 
 impl Store {
+    /// Returns an empty one of a workspace that was opened then.
+    pub(super) fn new(opened_at: Timestamp) -> Self {
+        Self { opened_at, ..Self::default() }
+    }
+
     /// Takes a file's text. A file without `name` has its own file name; `properties` may be the whole file.
     ///
     /// Fails if the text is no JSON object, or if another file has the same name.
@@ -81,8 +99,22 @@ impl Store {
         if let Some(other) = self.spelling(&name) {
             return Err(format!("{file_name}: another file defines the pipeline `{other}` already"));
         }
-        self.write(&name, properties, now);
+        let etag = etag_of(&name, &Value::Object(properties.clone()));
+        self.write(&name, properties, Some(etag), now);
         Ok(())
+    }
+
+    /// Says whether a run of this pipeline can be started.
+    pub(super) fn is_pipeline(&self, name: &str, script: &Script, is_strict: bool) -> bool {
+        let is_free = script.pipelines.contains_key(name) || !is_strict;
+        self.get(name).is_some() || is_free && !self.gone.contains(&name.to_lowercase())
+    }
+
+    /// Lists a pipeline from now on, with a definition or without.
+    pub(super) fn list_also(&mut self, name: &str) {
+        if !self.named.contains(name) {
+            self.named.insert(name.to_owned());
+        }
     }
 
     /// Returns the definition of this name.
@@ -107,15 +139,18 @@ impl Store {
             match &pending.change {
                 Change::Write { name, properties } => {
                     let (name, properties) = (name.clone(), properties.clone());
-                    self.write(&name, properties, at);
+                    self.write(&name, properties, None, at);
                 }
                 Change::Delete { name } => {
-                    self.pipelines.remove(&name.to_lowercase());
+                    let name = name.to_lowercase();
+                    self.pipelines.remove(&name);
+                    self.gone.insert(name);
                 }
                 Change::Rename { from, to } => {
-                    let (from, to) = (from.clone(), to.clone());
-                    if let Some(stored) = self.pipelines.remove(&from.to_lowercase()) {
-                        self.write(&to, stored.properties, at);
+                    let (from, to) = (from.to_lowercase(), to.clone());
+                    if let Some(stored) = self.pipelines.remove(&from) {
+                        self.gone.insert(from);
+                        self.write(&to, stored.properties, None, at);
                     }
                 }
             }
@@ -131,8 +166,16 @@ impl Store {
     /// Answers a call about definitions.
     pub(super) fn answer(&mut self, request: &Request, target: &Target, desk: &mut Desk<'_>) -> Answer {
         match target.operation {
-            Operation::ListPipelines => self.list(request, desk),
-            Operation::GetPipeline => self.read(request, &target.name, desk),
+            Operation::ListPipelines => return self.list(request, desk),
+            Operation::GetPipeline => return self.read(request, &target.name, desk),
+            _ => {}
+        }
+        // A stand-in that is to be changed must be there.
+        if let Some(stand_in) = self.unwritten(desk).into_iter().find(|it| it.name == target.name) {
+            let Stored { name, properties, etag, .. } = stand_in;
+            self.write(&name, properties, Some(etag), desk.now);
+        }
+        match target.operation {
             Operation::PutPipeline => self.put(request, &target.name, desk),
             Operation::DeletePipeline => self.delete(request, &target.name, desk),
             Operation::RenamePipeline => self.rename(request, &target.name, desk),
@@ -140,24 +183,50 @@ impl Store {
         }
     }
 
-    fn write(&mut self, name: &str, mut properties: Map<String, Value>, now: Timestamp) {
+    /// Writes a definition, with a new etag unless its content makes one.
+    fn write(
+        &mut self,
+        name: &str,
+        mut properties: Map<String, Value>,
+        etag: Option<String>,
+        now: Timestamp,
+    ) {
         self.written += 1;
+        self.gone.remove(&name.to_lowercase());
         if !properties.contains_key("lastPublishTime") || self.pipelines.contains_key(&name.to_lowercase()) {
             properties.insert("lastPublishTime".to_owned(), stamp_seconds(now).into());
         }
         let seconds = now.epoch_ms() / 1000;
+        let written = format!(
+            "{:08x}-0000-0100-0000-{:08x}0000",
+            self.written.wrapping_mul(0x0101),
+            seconds & 0xffff_ffff
+        );
         let stored = Stored {
             name: name.to_owned(),
             definition: Arc::new(Definition::read(&Value::Object(properties.clone()))),
             properties,
-            etag: format!(
-                "{:08x}-0000-0100-0000-{:08x}0000",
-                self.written.wrapping_mul(0x0101),
-                seconds & 0xffff_ffff
-            ),
+            etag: etag.unwrap_or(written),
             order: self.pipelines.get(&name.to_lowercase()).map_or(self.written, |old| old.order),
         };
         self.pipelines.insert(name.to_lowercase(), stored);
+    }
+
+    /// Returns what stands for a pipeline without a definition.
+    fn stand_in(&self, name: &str, script: &Script) -> Stored {
+        let (properties, etag) = stand_in::properties(name, script.pipelines.get(name), self.opened_at);
+        let definition = Arc::new(Definition::read(&Value::Object(properties.clone())));
+        Stored { name: name.to_owned(), properties, definition, etag, order: u64::MAX }
+    }
+
+    /// Returns the stand-ins of all pipelines that are there without a definition, by name.
+    fn unwritten(&self, desk: &Desk<'_>) -> Vec<Stored> {
+        let names: BTreeSet<&String> = desk.script.pipelines.keys().chain(&self.named).collect();
+        let is_unwritten = |name: &&String| {
+            let name = name.to_lowercase();
+            !self.pipelines.contains_key(&name) && !self.gone.contains(&name)
+        };
+        names.into_iter().filter(is_unwritten).map(|name| self.stand_in(name, desk.script)).collect()
     }
 
     fn list(&self, request: &Request, desk: &Desk<'_>) -> Answer {
@@ -168,7 +237,8 @@ impl Store {
                 Err(_) => return Answer::flat_error(400, "BadRequest", "The skip token is not valid."),
             },
         };
-        let mut all: Vec<&Stored> = self.pipelines.values().collect();
+        let unwritten = self.unwritten(desk);
+        let mut all: Vec<&Stored> = self.pipelines.values().chain(&unwritten).collect();
         all.sort_by_key(|stored| stored.order);
         let page: Vec<Value> =
             all.iter().skip(skip).take(desk.page_size).map(|stored| stored.json(desk.workspace)).collect();
@@ -184,7 +254,9 @@ impl Store {
     }
 
     fn read(&self, request: &Request, name: &str, desk: &Desk<'_>) -> Answer {
-        let Some(stored) = self.pipelines.get(&name.to_lowercase()) else {
+        let is_pipeline = self.is_pipeline(name, desk.script, desk.is_strict);
+        let stand_in = is_pipeline.then(|| self.stand_in(name, desk.script));
+        let Some(stored) = self.pipelines.get(&name.to_lowercase()).or(stand_in.as_ref()) else {
             return not_found(name, desk.workspace);
         };
         let known = request.header("if-none-match").map(|tag| tag.trim().trim_matches('"'));

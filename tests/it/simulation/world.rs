@@ -272,7 +272,7 @@ impl World {
         self.tally.count("resumed");
         let trust = self.ledger.trust.clone();
         self.process = Some(process);
-        let began = self.record(Event::Resumed { redo, trust });
+        let began = self.record(Event::Resumed { redo, trust, definitions: BTreeMap::new() });
         let began = began.and_then(|()| self.change_plan());
         let began =
             began.and_then(|()| if wants_cancel { self.record(Event::CancelRequested) } else { Ok(()) });

@@ -331,6 +331,70 @@ fn lists_of_definitions_have_pages() {
 }
 
 #[test]
+fn what_can_be_started_can_be_read() {
+    let script = "pipelines:
+  pl_scripted:
+    activities: { Copy_1: {} }
+    runs: [{ when: { region: emea, n: 3 }, activities: { Copy_2: {} } }, {}]
+";
+    let listed = |bench: &mut Bench| -> Vec<String> {
+        let list = bench.get("/pipelines")["value"].as_array().cloned().unwrap_or_default();
+        list.iter().filter_map(|one| one["name"].as_str()).map(str::to_owned).collect()
+    };
+    // With definitions, the script's names are pipelines as well, and others are not.
+    let described = json!({ "properties": { "activities": [] } });
+    let mut bench = Bench::new(script, &[("pl_described.json", described)]);
+    assert_eq!(listed(&mut bench), ["pl_described", "pl_scripted"]);
+    assert_eq!(
+        (bench.get("/pipelines/nowhere")["code"].clone(), bench.start("nowhere", "", &json!({})).status),
+        (json!("PipelineNotFound"), 404)
+    );
+    let read = bench.get("/pipelines/pl_scripted");
+    let names: Vec<&str> = read["properties"]["activities"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    assert_eq!(names, ["Copy_1", "Copy_2"]);
+    assert_eq!(
+        read["properties"]["parameters"],
+        json!({ "n": { "type": "int" }, "region": { "type": "string" } })
+    );
+    assert_eq!(read["type"], "Microsoft.Synapse/workspaces/pipelines");
+    let etag = read["etag"].as_str().unwrap_or_default().to_owned();
+    let same =
+        Request::new("GET", &format!("/pipelines/pl_scripted?{VERSION}")).with_header("if-none-match", &etag);
+    assert_eq!(bench.send(same).status, 304);
+    // It takes what it does not declare, and stays the same whatever it is given.
+    assert_eq!(bench.start("pl_scripted", RUN, &json!({ "other": 1 })).status, 202);
+    bench.settle();
+    assert_eq!((&bench.run(RUN)["status"], bench.get("/pipelines/pl_scripted")), (&json!("Succeeded"), read));
+
+    // Without definitions every name is a pipeline; the list knows those that somebody has named.
+    let mut bench = Bench::new(script, &[]);
+    bench.model = bench.model.with_pipelines(["pl_meant"]);
+    assert_eq!(bench.get("/pipelines/pl_any")["name"], "pl_any");
+    assert_eq!(listed(&mut bench), ["pl_meant", "pl_scripted"]);
+    bench.start("pl_any", RUN, &json!({}));
+    assert_eq!(listed(&mut bench), ["pl_any", "pl_meant", "pl_scripted"]);
+}
+
+#[test]
+fn what_was_deleted_can_be_neither_read_nor_started() {
+    let mut bench = Bench::new("pipelines: { pl: {} }", &[]);
+    assert_eq!(bench.send(Request::new("DELETE", &format!("/pipelines/pl?{VERSION}"))).status, 202);
+    bench.settle();
+    assert_eq!(bench.get("/pipelines/pl")["code"], "PipelineNotFound");
+    assert_eq!(bench.get("/pipelines")["value"], json!([]));
+    assert_eq!(bench.start("pl", RUN, &json!({})).status, 404);
+    let put = Request::new("PUT", &format!("/pipelines/pl?{VERSION}"));
+    bench.send(put.with_json(&json!({ "properties": { "activities": [] } })));
+    bench.settle();
+    assert_eq!(bench.start("pl", RUN, &json!({})).status, 202);
+}
+
+#[test]
 fn versions_are_checked() {
     let mut bench = Bench::new("", &[]);
     let mut check = |query: &str, want: Option<&str>| {

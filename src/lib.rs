@@ -23,6 +23,8 @@ pub mod diff;
 
 pub mod definition;
 
+pub mod saved;
+
 pub mod journal;
 
 pub mod synapse;

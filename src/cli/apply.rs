@@ -1,35 +1,34 @@
-//! `synflow apply PLAN`: checks the plan, makes a flow of it and runs it to its end.
+//! `synflow apply PLAN|FILE`: checks the plan, or that a saved one is not stale, makes a flow of it and runs it to its end.
 
 use crate::cli::args::Apply;
 use crate::cli::connect::{self, Connections};
 use crate::cli::contract::Claim;
 use crate::cli::drive::{self, Next, Owned};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, dry_run, earlier, emulate, own, pace, secrets};
+use crate::cli::{block_on, earlier, emulate, own, pace, plan, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Flow, FlowHeader, FlowId};
-use crate::graph::Selection;
 use crate::journal::Journal;
 use crate::secret::Secrets;
 
 /// Runs the plan and returns the flow's exit code.
 ///
-/// Fails, with nothing started, if the plan is invalid (3) or does not fit its pipelines (4), another process runs it or an
-/// earlier flow of it has not ended (6), we are not let in (10), nobody answers (11) or the journal cannot be used (12).
+/// Fails, with nothing started, if the plan is invalid (3) or does not fit its pipelines (4), a saved one is stale (5), another process
+/// runs it or an earlier flow of it has not ended (6), we are not let in (10), nobody answers (11) or the journal cannot be
+/// used (12).
 pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
-    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
-    let selection = args.steps.selection();
-    loaded.narrow(&selection)?;
-    let pace = pace::read(&args.driving, args.emulate)?;
-    let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
     if args.dry_run {
-        return dry_run::show(&loaded, max_parallel).map(|()| Exit::Done.code());
+        return plan::dry_run(args, settings);
     }
+    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
+    loaded.narrow(&args.steps.selection())?;
+    let pace = pace::read(&args.driving, args.emulate)?;
+    let max_parallel = loaded.places(args.max_parallel)?;
     let mut journal = Journal::open(&settings.state_dir)?;
-    let header = header(args, &loaded, selection, max_parallel, pace.limits.seed, &mut journal)?;
+    let header = header(args, &loaded, max_parallel, pace.limits.seed, &mut journal)?;
     let begun = Begun { args, settings, loaded, header, pace, journal };
     block_on(async move { if args.emulate { begun.emulated().await } else { Box::pin(begun.real()).await } })
 }
@@ -133,6 +132,9 @@ impl Begun<'_> {
     /// Makes sure of all that a start needs, and returns what reads the secrets, and the definitions that the plan fits.
     async fn preflight(&self, connections: &mut Connections<'_>) -> Result<(Secrets, Definitions), Failure> {
         let plan = &self.loaded.plan;
+        if let Some(saved) = &self.loaded.saved {
+            saved.make_sure(plan, connections, self.header.emulated, self.settings).await?;
+        }
         let (file, seed) = (&self.header.plan_file, self.pace.limits.seed);
         // Not this process's own settings: an emulated flow has the emulator's vaults.
         let secrets = secrets::prepare(connections, file, seed)?;
@@ -181,16 +183,19 @@ impl Begun<'_> {
 fn header(
     args: &Apply,
     loaded: &LoadedPlan,
-    selection: Selection,
     max_parallel: usize,
     seed: u64,
     journal: &mut Journal,
 ) -> Result<FlowHeader, Failure> {
     let plan = &loaded.plan;
+    let (plan_file, selection) = match &loaded.saved {
+        Some(saved) => (saved.plan_file().to_owned(), saved.plan.selection.clone()),
+        None => (args.plan.display().to_string(), args.steps.selection()),
+    };
     Ok(FlowHeader {
         id: new_id(journal)?,
         plan_name: plan.name.clone(),
-        plan_file: args.plan.display().to_string(),
+        plan_file,
         plan_text: loaded.text.clone(),
         plan_sha256: load::sha256(&loaded.text),
         environment: plan.environment.clone(),

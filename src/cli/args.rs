@@ -210,7 +210,7 @@ pub struct Fmt {
 /// Shows what would happen.
 #[derive(Debug, Args)]
 pub struct PlanVerb {
-    /// The plan
+    /// The plan, or a saved one
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
     /// What it leaves open.
@@ -229,6 +229,9 @@ pub struct PlanVerb {
     /// workspace of the plan alone; may be repeated
     #[arg(long, value_name = "[WORKSPACE=]DIR")]
     pub artifacts: Vec<String>,
+    /// Saves the plan with its inputs and the versions of its pipelines: `synflow apply FILE` runs that, or nothing
+    #[arg(short = 'o', long, value_name = "FILE", conflicts_with = "offline")]
+    pub out: Option<PathBuf>,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t = Outlook::Text, value_name = "FORM")]
     pub output: Outlook,
@@ -241,7 +244,7 @@ pub struct PlanVerb {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Apply {
-    /// The plan
+    /// The plan, or a saved one: `synflow plan PLAN -o FILE`
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
     /// What it leaves open.
@@ -250,8 +253,8 @@ pub struct Apply {
     /// Which of its steps.
     #[command(flatten)]
     pub steps: Steps,
-    /// Shows what would be started in which order, and starts nothing
-    #[arg(long)]
+    /// Does what `synflow plan` does, and starts nothing; with --emulate asks nobody
+    #[arg(long, conflicts_with_all = ["resume", "new", "wait", "detach"])]
     pub dry_run: bool,
     /// Runs against a workspace emulated inside this process
     #[arg(long)]

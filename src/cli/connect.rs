@@ -199,7 +199,7 @@ pub(super) async fn preflight_of(
     Ok(())
 }
 
-/// Says that a workspace cannot be used.
+/// Says why a workspace cannot be used.
 pub(super) fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
     let exit = exit_of(failure);
     let told = match failure {

@@ -54,7 +54,7 @@ pub(super) async fn keep(
             continue;
         }
         let client = connections.client(workspace, ASKING)?;
-        catalogues.push(match deployed(&client, workspace, &wanted).await {
+        catalogues.push(match deployed(&client, workspace, &wanted, false).await {
             Ok(catalogue) => Some(catalogue),
             Err(why) if is_forbidden(&why) && sees_runs(&client).await => {
                 tell(&format!("warning: {}", untold(workspace, &why)));
@@ -104,15 +104,17 @@ pub(super) fn untold(workspace: &Workspace, why: &CallFailure) -> String {
     )
 }
 
-/// Reads these pipelines of a workspace, and on the way others for messages to name.
+/// Reads these pipelines of a workspace, and on the way others for messages to name; all others, for what they start in turn, if
+/// all are needed.
 pub(super) async fn deployed(
     client: &SynapseClient,
     workspace: &Workspace,
     wanted: &BTreeSet<&str>,
+    needs_all: bool,
 ) -> Result<Catalogue, CallFailure> {
     let mut read = Read::new(workspace);
     let mut only = None;
-    if let (Some(name), 1) = (wanted.first(), wanted.len()) {
+    if let (Some(name), 1, false) = (wanted.first(), wanted.len(), needs_all) {
         if read.ask(client, name).await? {
             return Ok(read.catalogue);
         }

@@ -2,15 +2,17 @@
 //!
 //! A file is replaced as a whole or not at all, and only once the new text has been read again and means the same.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::args::Fmt;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::replace::replace;
 use crate::cli::settings::Settings;
 use crate::cli::{lines_diff, put};
 use crate::plan::{self, FormatFailure};
+use crate::saved;
 
 /// The name that stands for stdin and stdout.
 const STREAM: &str = "-";
@@ -44,6 +46,13 @@ fn one(path: &Path, args: &Fmt, settings: &Settings) -> Result<Exit, Failure> {
         Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{name}`: {error}"))
             .hint("check the path")
     })?;
+    if saved::is_saved(&bytes) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("`{name}` is a saved plan, and is laid out as it has to be"),
+        )
+        .hint("`fmt` is for the plan that it was made from"));
+    }
     let laid = plan::format(&bytes).map_err(|failure| match failure {
         FormatFailure::Unreadable(findings) => {
             let text = plan::render(&findings, &name, &bytes, settings.colour);
@@ -83,34 +92,4 @@ fn read_stdin() -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Replaces a file: writes a new one beside it, with its permissions, and puts that in its place.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays a link.
-    let path = fs::canonicalize(path)?;
-    let permissions = fs::metadata(&path)?.permissions();
-    if permissions.readonly() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only"));
-    }
-    let beside = beside(&path);
-    let written = write_new(&beside, text, permissions).and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        drop(fs::remove_file(&beside));
-    }
-    written
-}
-
-/// Returns the name of the new file. Hidden, so that no pattern such as `*.yaml` finds it.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-fn write_new(path: &Path, text: &str, permissions: fs::Permissions) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(text.as_bytes())?;
-    file.set_permissions(permissions)?;
-    // Else a power cut could leave an empty file under the old name.
-    file.sync_all()
 }

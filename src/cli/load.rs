@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::args::{Chosen, Inputs};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::saved::SavedFile;
 use crate::cli::settings::Settings;
 use crate::driver::now;
 use crate::flow::{Flow, FlowHeader, FlowId};
@@ -29,13 +30,33 @@ pub(super) struct LoadedPlan {
     pub(super) plan: Arc<Plan>,
     /// Its graph.
     pub(super) graph: Arc<PlanGraph>,
+    /// When it was read: what words such as `yesterday` count from.
+    pub(super) read_at: Timestamp,
+    /// The saved plan that it was read from, if it was.
+    pub(super) saved: Option<Arc<SavedFile>>,
 }
 
 impl LoadedPlan {
+    fn new((plan, graph, _): Linked, bytes: &[u8], read_at: Timestamp) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        Self { text, plan: Arc::new(plan), graph: Arc::new(graph), read_at, saved: None }
+    }
+
     /// Narrows the plan to some of its steps, unless all are meant.
     ///
-    /// Fails with exit 2 if a word names nothing, nothing is left, or a step would miss what another gives.
+    /// Fails with exit 2 if a word names nothing, nothing is left, a step would miss what another gives, or the plan is a
+    /// saved one.
     pub(super) fn narrow(&mut self, selection: &Selection) -> Result<(), Failure> {
+        match &self.saved {
+            _ if selection.is_whole() => Ok(()),
+            Some(saved) => {
+                Err(saved.settled(if selection.select.is_empty() { "--exclude" } else { "--select" }))
+            }
+            None => self.narrow_to(selection),
+        }
+    }
+
+    fn narrow_to(&mut self, selection: &Selection) -> Result<(), Failure> {
         if selection.is_whole() {
             return Ok(());
         }
@@ -45,7 +66,7 @@ impl LoadedPlan {
                 Unselectable::Reads { reader, .. } => failure.hint(format!(
                     "`synflow resume --redo {reader}` does it again with what the others gave in the latest flow"
                 )),
-                _ => failure.hint("`synflow apply PLAN --dry-run` lists the steps"),
+                _ => failure.hint("`synflow plan PLAN --offline` lists the steps"),
             }
         })?;
         let bug = |_| Failure::new(Exit::Bug, "a plan without some of its steps has a cycle");
@@ -53,12 +74,29 @@ impl LoadedPlan {
         self.plan = Arc::new(plan);
         Ok(())
     }
+
+    /// Returns what messages call the plan that was named so.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        self.saved.as_ref().map_or_else(|| path.display().to_string(), |saved| saved.shown())
+    }
+
+    /// Returns how many runs may be under way at once: as the command line says, or the plan.
+    ///
+    /// Fails with exit 2 if the command line says it of a saved plan.
+    pub(super) fn places(&self, asked: Option<u32>) -> Result<usize, Failure> {
+        match (&self.saved, asked) {
+            (Some(saved), Some(_)) => Err(saved.settled("--max-parallel")),
+            _ => Ok(asked.map_or(self.plan.max_parallel, |places| places as usize)),
+        }
+    }
 }
 
 /// Loads a plan from a file and writes what the reader should know about it to `out`.
 ///
+/// A saved plan is loaded with what it pins.
+///
 /// Fails with exit 3 if the file cannot be read or holds no plan that can run; every problem is then on `out`. Fails with
-/// exit 2 if the file of `--inputs` cannot be read.
+/// exit 2 if the file of `--inputs` cannot be read, or something is given for a saved plan.
 pub(super) fn plan(
     path: &Path,
     chosen: &Chosen,
@@ -66,7 +104,9 @@ pub(super) fn plan(
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
-    plan_given(path, given_for(chosen, inputs_required, settings)?, settings, out)
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let name = path.display().to_string();
+    text_or_saved(path, &name, &bytes, chosen, inputs_required, settings, out)
 }
 
 /// Loads a plan that is only rehearsed, as if it were begun at `start`. A secret input need not be given, for nobody reads
@@ -84,8 +124,12 @@ pub(super) fn rehearsed_plan(
     let mut given =
         Given { environment, now: start, inputs_required: true, ..given(&chosen.inputs, settings)? };
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    if let Some(saved) = SavedFile::read(path, &bytes)? {
+        saved.refuse(chosen)?;
+        return self::saved(saved, None, settings, out);
+    }
     leave_secrets_out(path, &bytes, &mut given);
-    plan_given(path, given, settings, out)
+    text_given(path, &path.display().to_string(), &bytes, given, settings, out)
 }
 
 /// Loads a plan for one of its tests; gives what is wrong with it, if so. A secret input need not be given.
@@ -95,14 +139,10 @@ pub(super) fn test_plan(
     path: &Path,
     mut given: Given,
 ) -> Result<Result<LoadedPlan, Vec<Diagnostic>>, Failure> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = read_unsaved(path, "test")?;
     read_wanted(path, &bytes, &mut given);
     leave_secrets_out(path, &bytes, &mut given);
-    Ok(linked(&bytes, &given).map(|(plan, graph, _)| LoadedPlan {
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-        plan: Arc::new(plan),
-        graph: Arc::new(graph),
-    }))
+    Ok(linked(&bytes, &given).map(|linked| LoadedPlan::new(linked, &bytes, given.now)))
 }
 
 /// Gives secret inputs that are not given a reference that nobody follows.
@@ -140,23 +180,31 @@ pub(super) fn edited_plan(
         inputs_required: true,
         ..given(inputs, settings)?
     };
-    plan_given(path, given, settings, &mut anstream::stderr())
+    let bytes = read_unsaved(path, "resume --plan")?;
+    text_given(path, &path.display().to_string(), &bytes, given, settings, &mut anstream::stderr())
+}
+
+/// Reads the file of a plan for a verb that takes no saved one.
+fn read_unsaved(path: &Path, verb: &str) -> Result<Vec<u8>, Failure> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let Some(saved) = SavedFile::read(path, &bytes)? else { return Ok(bytes) };
+    Err(saved.not_for(verb))
 }
 
 /// Gathers what was given on the command line.
 fn given(inputs: &Inputs, settings: &Settings) -> Result<Given, Failure> {
-    let inputs_file = match &inputs.file {
-        None => None,
-        Some(path) => {
-            let name = path.display().to_string();
-            let bytes = read(path).map_err(|why| {
-                Failure::new(Exit::Usage, format!("cannot read the inputs in `{name}`: {why}"))
-                    .hint("`--inputs` names a YAML or JSON file with a map from names to values")
-            })?;
-            Some(GivenFile { name, bytes })
-        }
-    };
+    let inputs_file = inputs.file.as_deref().map(inputs_file).transpose()?;
     Ok(Given { inputs: inputs.texts.clone(), inputs_file, env: settings.env.clone(), ..Given::default() })
+}
+
+/// Reads the file of `--inputs`.
+pub(super) fn inputs_file(path: &Path) -> Result<GivenFile, Failure> {
+    let name = path.display().to_string();
+    let bytes = read(path).map_err(|why| {
+        Failure::new(Exit::Usage, format!("cannot read the inputs in `{name}`: {why}"))
+            .hint("`--inputs` names a YAML or JSON file with a map from names to values")
+    })?;
+    Ok(GivenFile { name, bytes })
 }
 
 /// Reads a file that is no larger than a plan may be; says in half a sentence why it cannot.
@@ -195,16 +243,6 @@ fn read_wanted(path: &Path, bytes: &[u8], given: &mut Given) {
     }
 }
 
-fn plan_given(
-    path: &Path,
-    given: Given,
-    settings: &Settings,
-    out: &mut dyn Write,
-) -> Result<LoadedPlan, Failure> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    text_given(path, &path.display().to_string(), &bytes, given, settings, out)
-}
-
 /// Loads a plan from a text that stands for the file, as [`plan`] does; messages call it `name`.
 pub(super) fn text(
     path: &Path,
@@ -214,7 +252,123 @@ pub(super) fn text(
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
-    text_given(path, name, bytes, given_for(chosen, false, settings)?, settings, out)
+    text_or_saved(path, name, bytes, chosen, false, settings, out)
+}
+
+fn text_or_saved(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
+    chosen: &Chosen,
+    is_to_run: bool,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    let Some(saved) = SavedFile::read(path, bytes)? else {
+        return text_given(path, name, bytes, given_for(chosen, is_to_run, settings)?, settings, out);
+    };
+    saved.refuse(chosen)?;
+    // A flow made of it is read with the words that its rules have now, such as `max: today`.
+    self::saved(saved, is_to_run.then(now), settings, out)
+}
+
+/// Loads what a saved plan pins, as if it were read at a time, or when it was saved.
+///
+/// Fails with exit 5 if it cannot run any more; every problem is then on `out`.
+fn saved(
+    saved: SavedFile,
+    at: Option<Timestamp>,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<LoadedPlan, Failure> {
+    let mut loaded = pinned(&saved, at).map_err(|problems| {
+        show(&problems, &saved.shown(), saved.plan.plan_text.as_bytes(), settings, out);
+        saved.stale("it cannot run any more, with what it pins")
+    })?;
+    loaded.narrow_to(&saved.plan.selection)?;
+    if let Some(places) = saved.plan.max_parallel {
+        Arc::make_mut(&mut loaded.plan).max_parallel = places as usize;
+    }
+    loaded.saved = Some(Arc::new(saved));
+    Ok(loaded)
+}
+
+/// Loads the whole plan that a saved one pins, with the values that it pins.
+pub(super) fn pinned(saved: &SavedFile, at: Option<Timestamp>) -> Result<LoadedPlan, Vec<Diagnostic>> {
+    let then = &saved.plan;
+    let given = Given {
+        environment: then.environment.clone(),
+        recorded: then.inputs.clone(),
+        env: then.env.clone(),
+        now: at.unwrap_or(then.made_at),
+        inputs_required: true,
+        ..Given::default()
+    };
+    let bytes = then.plan_text.as_bytes();
+    linked(bytes, &given).map(|linked| LoadedPlan::new(linked, bytes, then.made_at))
+}
+
+/// A plan that was saved, as it would be read now.
+pub(super) struct Anew {
+    /// The text that was read: the file's, or the saved one where there is no such file.
+    pub(super) text: Vec<u8>,
+    /// The plan, or why there is none.
+    pub(super) plan: Result<LoadedPlan, Vec<Diagnostic>>,
+    /// The files that are not there any more, so that what they said then counts.
+    pub(super) absent: Vec<String>,
+}
+
+/// Loads anew what a saved plan was made from: its file and those that it reads, with what was given then, the
+/// environment of now, and words such as `yesterday` as they were meant then.
+///
+/// Fails with exit 3 if a file is there and cannot be read.
+pub(super) fn anew(saved: &SavedFile, settings: &Settings) -> Result<Anew, Failure> {
+    let then = &saved.plan;
+    let path = Path::new(&then.plan_path);
+    let mut absent = Vec::new();
+    let mut given = Given {
+        environment: then.environment.clone(),
+        inputs: then.given.inputs.clone().into_iter().collect(),
+        env: settings.env.clone(),
+        now: then.made_at,
+        inputs_required: true,
+        ..Given::default()
+    };
+    let text = match fs::read(path) {
+        Ok(bytes) => {
+            read_wanted(path, &bytes, &mut given);
+            bytes
+        }
+        Err(error) if is_absence(&error) => {
+            // Nor are the files there that it reads.
+            given.recorded.clone_from(&then.inputs);
+            absent.push(then.plan_path.clone());
+            then.plan_text.clone().into_bytes()
+        }
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    if let Some(file) = &then.given.file {
+        let path = Path::new(&file.path);
+        if fs::metadata(path).is_err_and(|error| is_absence(&error)) {
+            let then = file.names.iter().filter_map(|name| then.inputs.get_key_value(name));
+            given.recorded.extend(then.map(|(name, value)| (name.clone(), value.clone())));
+            absent.push(file.path.clone());
+        } else {
+            given.inputs_file = Some(inputs_file(path)?);
+        }
+    }
+    let plan = linked(&text, &given).map(|linked| LoadedPlan::new(linked, &text, given.now));
+    Ok(Anew { text, plan, absent })
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn show(findings: &[Diagnostic], name: &str, bytes: &[u8], settings: &Settings, out: &mut dyn Write) {
+    let text = plan::render(findings, name, bytes, settings.colour);
+    // A closed stderr must not stop a plan.
+    drop(out.write_all(text.as_bytes()));
 }
 
 fn text_given(
@@ -226,24 +380,14 @@ fn text_given(
     out: &mut dyn Write,
 ) -> Result<LoadedPlan, Failure> {
     read_wanted(path, bytes, &mut given);
-    let mut show = |diagnostics: &[Diagnostic]| {
-        let text = plan::render(diagnostics, name, bytes, settings.colour);
-        // A closed stderr must not stop a plan.
-        drop(out.write_all(text.as_bytes()));
-    };
-    let invalid = || Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() };
     match linked(bytes, &given) {
-        Ok((plan, graph, notes)) => {
-            show(&notes);
-            Ok(LoadedPlan {
-                text: String::from_utf8_lossy(bytes).into_owned(),
-                plan: Arc::new(plan),
-                graph: Arc::new(graph),
-            })
+        Ok(linked) => {
+            show(&linked.2, name, bytes, settings, out);
+            Ok(LoadedPlan::new(linked, bytes, given.now))
         }
         Err(problems) => {
-            show(&problems);
-            Err(invalid())
+            show(&problems, name, bytes, settings, out);
+            Err(Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() })
         }
     }
 }
@@ -271,7 +415,7 @@ pub(super) struct CheckedFile {
 
 /// Checks a file for a verb that only tells what was found. An input need not be given.
 ///
-/// Fails with exit 2 if the file of `--inputs` cannot be read.
+/// Fails with exit 2 if the file of `--inputs` cannot be read, or something is given for a saved plan.
 pub(super) fn check(path: &Path, chosen: &Chosen, settings: &Settings) -> Result<CheckedFile, Failure> {
     let mut given = given_for(chosen, false, settings)?;
     let name = path.display().to_string();
@@ -279,6 +423,15 @@ pub(super) fn check(path: &Path, chosen: &Chosen, settings: &Settings) -> Result
     Ok(match fs::read(path) {
         Err(error) => CheckedFile { unreadable: Some(error), ..nothing },
         Ok(bytes) => {
+            if let Some(saved) = SavedFile::read(path, &bytes)? {
+                saved.refuse(chosen)?;
+                let (plan, findings) = match pinned(&saved, None) {
+                    Ok(loaded) => (Some(Arc::unwrap_or_clone(loaded.plan)), Vec::new()),
+                    Err(problems) => (None, problems),
+                };
+                let bytes = saved.plan.plan_text.clone().into_bytes();
+                return Ok(CheckedFile { name: saved.shown(), bytes, plan, findings, ..nothing });
+            }
             read_wanted(path, &bytes, &mut given);
             let (plan, findings) = match linked(&bytes, &given) {
                 Ok((plan, _, notes)) => (Some(plan), notes),

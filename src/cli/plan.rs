@@ -1,14 +1,15 @@
-//! `synflow plan PLAN`: what would happen and why, after a look at the live workspace. Starts nothing.
+//! `synflow plan PLAN`, and `apply PLAN --dry-run`: what would happen and why, after a look at the live workspace. Starts
+//! nothing.
 
 use std::io::Write;
 
-use crate::cli::args::{Outlook as Form, PlanVerb};
+use crate::cli::args::{Apply, Outlook as Form, PlanVerb};
 use crate::cli::artifacts::Artifacts;
 use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, contract, doctor, earlier, expected, put, rehearse};
+use crate::cli::{block_on, contract, doctor, earlier, expected, put, rehearse, saved};
 use crate::definition::{self, Catalogue};
 use crate::diff;
 use crate::driver::now;
@@ -22,13 +23,37 @@ use crate::report::outlook::{Course, Forecast, Outlook};
 use crate::synapse::CallFailure;
 use crate::time::Timestamp;
 
-/// Prints what would happen and returns the exit code that `apply` would run into.
+/// Does what `plan` does for the words of an `apply`. Of an emulated workspace there is nothing to see beforehand but the
+/// definitions that it would be given.
 ///
-/// Fails with exit 3 if the plan is invalid, and with 12 if the journal cannot be read.
+/// Fails as [`run`] does.
+pub(super) fn dry_run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
+    let plan = PlanVerb {
+        plan: args.plan.clone(),
+        chosen: args.chosen.clone(),
+        steps: args.steps.clone(),
+        max_parallel: args.max_parallel,
+        offline: args.emulate,
+        artifacts: args.artifacts.iter().map(|folder| folder.display().to_string()).collect(),
+        out: None,
+        output: Form::Text,
+        sign_in: args.driving.sign_in.clone(),
+    };
+    run(&plan, settings)
+}
+
+/// Prints what would happen, saves the plan if that is asked for, and returns the exit code that `apply` would run into.
+///
+/// Fails with exit 3 if the plan is invalid, with 5 if it is a saved one that is stale, and with 12 if the journal cannot be
+/// read. Fails with exit 2 if the plan cannot be saved into the file named.
 pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
+    args.out.as_deref().map(saved::expect_room).transpose()?;
     let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
+    if let Some(saved) = loaded.saved.as_ref().filter(|_| args.out.is_some()) {
+        return Err(saved.settled("-o"));
+    }
     loaded.narrow(&args.steps.selection())?;
-    let max_parallel = args.max_parallel.map_or(loaded.plan.max_parallel, |places| places as usize);
+    let max_parallel = loaded.places(args.max_parallel)?;
     let now = now();
     let history = History::read(&loaded, max_parallel, now, settings)?;
     let artifacts = Artifacts::read(&args.artifacts)?;
@@ -39,7 +64,7 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     } else {
         artifacts.check(&loaded.plan)
     };
-    let file = args.plan.display().to_string();
+    let file = loaded.shown(&args.plan);
     let told = plan::render(&findings, &file, loaded.text.as_bytes(), settings.colour);
     // A closed stderr must not stop the plan.
     drop(anstream::stderr().write_all(told.as_bytes()));
@@ -48,6 +73,11 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
         code => code,
     };
     let findings = findings.iter().map(|finding| brief(&file, finding)).collect();
+    let other = match &loaded.saved {
+        Some(saved) => saved.differences(settings)? + &saved.moved(&loaded.plan, &catalogues),
+        None => String::new(),
+    };
+    let exit_code = if other.is_empty() { exit_code } else { Exit::Stale.code() };
     let (plan, graph) = (&*loaded.plan, &*loaded.graph);
     let History { forecast, mut earlier, flow } = history;
     if let Some((flow, (_, differences))) = flow.zip(earlier.as_mut()) {
@@ -65,7 +95,16 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
             put(&format!("{}{checks}\nnothing was started\n", outlook.text()))?;
         }
     }
-    Ok(exit_code)
+    loaded.saved.as_ref().map(|saved| saved.tell(&other)).transpose()?;
+    let Some(file) = &args.out else { return Ok(exit_code) };
+    match saved::save(file, args, &loaded, &catalogues, exit_code == Exit::Done.code()) {
+        Ok(()) => Ok(exit_code),
+        Err(failure) => {
+            // A closed stderr must not change the exit code.
+            drop(failure.print(&mut anstream::stderr()));
+            Ok(if exit_code == Exit::Done.code() { failure.exit.code() } else { exit_code })
+        }
+    }
 }
 
 /// What the journal tells of the plan.
@@ -144,6 +183,7 @@ async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Resu
         note(&format!("the live runs cannot be seen: {}", one_line(&why.to_string())));
     };
     let live = earlier::live_runs(&loaded.plan, &clients).await.inspect_err(unseen).ok();
+    let is_saved = args.out.is_some() || loaded.saved.is_some();
     let mut catalogues = Vec::new();
     for (position, (client, workspace)) in clients.iter().zip(&loaded.plan.workspaces).enumerate() {
         let wanted = contract::wanted(&loaded.plan, position, |_| true);
@@ -151,8 +191,9 @@ async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Resu
             catalogues.push(None);
             continue;
         }
-        let catalogue = contract::deployed(client, workspace, &wanted).await;
-        catalogues.push(catalogue.inspect_err(|why| note(&contract::untold(workspace, why))).ok());
+        let catalogue = contract::deployed(client, workspace, &wanted, is_saved).await;
+        let catalogue = catalogue.inspect_err(|why| note(&contract::untold(workspace, why))).ok();
+        catalogues.push(catalogue.filter(|catalogue| !catalogue.definitions.is_empty()));
     }
     Ok(Seen { groups, live, catalogues })
 }

@@ -43,6 +43,9 @@ pub(super) fn run(args: &Test, settings: &Settings) -> Result<u8, Failure> {
     let start = rehearse::begins_at(rehearse::AT_DEFAULT)?;
     let open = Chosen { env: args.env.clone(), inputs: Inputs::default() };
     let loaded = load::plan(&args.plan, &open, false, settings, &mut anstream::stderr())?;
+    if let Some(saved) = &loaded.saved {
+        return Err(saved.not_for("test"));
+    }
     let (tests, file) = match &args.tests {
         Some(path) => (tests_of_file(path, &loaded, settings)?, path.as_path()),
         None => (loaded.plan.tests.clone(), args.plan.as_path()),

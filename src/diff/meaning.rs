@@ -4,18 +4,28 @@ use serde_json::{Map, Value};
 
 use crate::flow::StepRun;
 use crate::plan::{
-    Backoff, Hook, IfRunning, OnTimeout, OutputSource, Plan, Retry, RetryMode, RetryOn, Scope, Step,
+    Backoff, Cloud, Hook, IfRunning, OnTimeout, OutputSource, Plan, Retry, RetryMode, RetryOn, Scope, Step,
     StepKind, When,
 };
 
 /// Returns what is said of a plan as a whole, its inputs first.
 pub(super) fn of_plan(plan: &Plan) -> Map<String, Value> {
     let mut said = Said::default();
+    said.is("name", plan.name.clone().into());
     for (name, value) in &plan.inputs {
         said.is(&format!("inputs.{name}"), value.clone());
     }
     said.unless_empty("environment", &plan.environment);
     said.unless_empty("run_key", &plan.run_key);
+    // Where a workspace is, each of its steps says.
+    for workspace in &plan.workspaces {
+        let said_of = |what: &str| format!("workspaces.{}.{what}", workspace.key);
+        said.unless_empty(&said_of("tenant"), workspace.tenant.as_deref().unwrap_or_default());
+        said.unless_empty(&said_of("auth"), workspace.auth.unwrap_or_default());
+        if workspace.cloud != Cloud::Public {
+            said.is(&said_of("cloud"), workspace.cloud.word().into());
+        }
+    }
     said.is("max_parallel", plan.max_parallel.into());
     for pool in &plan.pools {
         said.is(&format!("pools.{}", pool.name), pool.size.into());

@@ -70,7 +70,7 @@ pub use explanation::Explanation;
 pub use findings::{Checked, github, json as findings_json, sarif};
 pub use format::{FormatFailure, format};
 pub use hooks::{Hook, Hooks, origin_of, shown_address};
-pub use inputs::wanted_files;
+pub use inputs::{names_given, wanted_files};
 pub use keys::AUTH_METHODS;
 pub use outputs::{Output, OutputSource, Outputs};
 pub use reference::{Topic, example, shared_types, spelled, topic, topics};

@@ -340,6 +340,7 @@ impl Outlook<'_> {
             "since": earlier,
             "live": self.live,
             "findings": self.findings,
+            "exit_code": exit_code,
             "checks": checkup::value(&self.groups, exit_code)["places"],
         })
     }

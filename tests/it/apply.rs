@@ -184,11 +184,11 @@ fn a_terminated_emulated_flow_does_not_claim_that_runs_go_on() {
 }
 
 #[test]
-fn a_terminal_does_not_obey_names_of_a_dry_run() {
+fn a_terminal_does_not_obey_names_of_a_plan() {
     let space = TestSpace::new();
     let plan = "version: 1\nname: n\nworkspace: w\nsteps: { a: { parameters: { x: \"a\\e[31mb\" } } }\n";
     let path = space.write("plan.yaml", plan);
-    let said = space.run(&format!("apply {} --dry-run", path.display()));
+    let said = space.run(&format!("plan {} --offline", path.display()));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(!said.stdout.contains('\u{1b}'), "{:?}", said.stdout);
 }
@@ -233,25 +233,31 @@ fn a_terminated_apply_leaves_in_time_and_its_runs_go_on() {
 }
 
 #[test]
-fn a_dry_run_asks_nobody() {
+fn a_dry_run_is_the_plan() {
     let space = TestSpace::new();
-    let emulator = space.emulate("");
+    space.write("workspace/pipeline/one.json", r#"{"name": "one", "properties": {"activities": []}}"#);
+    let script = space.write("script.yaml", "artifacts: [workspace]\n");
+    let emulator = space.emulate(&format!("--script {}", script.display()));
     let plan = plan_at(&emulator, "steps:\n  one: {}\n  two: { depends_on: [one], parameters: { n: 1 } }\n");
-    let said = apply(&space, &emulator, &plan, " --dry-run");
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    insta::assert_snapshot!(said.stdout, @r"
-    plan `test`: 2 steps in 2 waves, at most 20 at once
-
-    wave 1
-      one: pipeline `one` in `127.0.0.1`
-
-    wave 2
-      two: pipeline `two` in `127.0.0.1`
-        after one
-        n = 1
-
-    nothing was started
-    ");
+    let path = space.write("plan.yaml", &plan);
+    let code = |words: &str| {
+        let said = space.run_at(&emulator, &words.replace("PLAN", path.to_str().unwrap()));
+        assert!(
+            said.stdout.contains("  two: pipeline `two` in `127.0.0.1`\n    after one\n    n = 1\n"),
+            "{}",
+            said.stdout
+        );
+        assert!(said.stdout.ends_with("\nnothing was started\n"), "{}", said.stdout);
+        (said.code, said.stderr, said.stdout.contains("credential"))
+    };
+    let (want, told, is_seen) = code("plan PLAN");
+    assert_eq!((want, is_seen), (4, true), "there is no pipeline `two`");
+    assert_eq!(code("apply PLAN --dry-run"), (want, told, is_seen));
+    assert_eq!(code("apply PLAN --dry-run --emulate"), (0, String::new(), false), "nobody is asked");
+    for word in ["--resume", "--new", "--wait", "--detach"] {
+        let said = space.run_at(&emulator, &format!("apply {} --dry-run {word}", path.display()));
+        assert_eq!(said.code, 2, "{word}\n{}", said.stderr);
+    }
     assert!(ran(&emulator).is_empty());
     assert_eq!(flows(&space), 0);
 }

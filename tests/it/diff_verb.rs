@@ -146,3 +146,22 @@ fn what_is_neither_a_file_nor_a_flow_is_a_usage_error() {
         assert!(said.stderr.starts_with(told), "{words}: {}", said.stderr);
     }
 }
+
+#[test]
+fn whose_workspace_it_is_and_what_the_plan_is_called_are_differences() {
+    let space = TestSpace::new();
+    let plan = |name: &str, more: &str| {
+        let text = format!(
+            "version: 1\nname: {name}\nworkspaces: {{ main: {{ name: contoso-dw{more} }} }}\nsteps: {{ a: }}\n"
+        );
+        space.write(&format!("{name}.yaml"), &text)
+    };
+    let (before, after) = (plan("sales", ""), plan("stock", ", tenant: contoso.com, auth: azure_cli"));
+    let said = space.run(&format!("diff {} {}", before.display(), after.display()));
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(said.stdout.split_once('\n').unwrap().1, @"
+    name: sales becomes stock
+    workspaces.main.tenant: contoso.com is new
+    workspaces.main.auth: azure_cli is new
+    ");
+}

@@ -19,8 +19,7 @@ steps: { load: { parameters: { a: \"{{inputs.a}}\", from: \"{{environment}}\" } 
 
 fn shown(space: &TestSpace, words: &str) -> String {
     let plan = space.path("plan.yaml");
-    let said =
-        space.run(&format!("apply {} --dry-run {words}", plan.display()).trim_end().replace("  ", " "));
+    let said = space.run(&format!("plan {} --offline {words}", plan.display()).trim_end().replace("  ", " "));
     assert_eq!(said.code, 0, "{words}\n{}", said.stderr);
     said.stdout
 }

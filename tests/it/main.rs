@@ -49,6 +49,7 @@ mod resume;
 mod resuming;
 mod retry;
 mod running_already;
+mod saved_plan;
 mod screen;
 mod script_server;
 mod secrets;

@@ -423,7 +423,7 @@ fn a_resume_reads_outputs_from_the_journal() {
 }
 
 #[test]
-fn a_dry_run_names_outputs_and_promises_no_values() {
+fn the_plan_names_outputs_and_promises_no_values() {
     let space = TestSpace::new();
     let plan = "version: 1
 name: test
@@ -433,7 +433,7 @@ steps:
   b: { depends_on: [a], parameters: { rows: \"{{default steps.a.outputs.rows 0}}\" } }
 ";
     let path = space.write("plan.yaml", plan);
-    let said = space.run(&format!("apply {} --dry-run", path.display()));
+    let said = space.run(&format!("plan {} --offline", path.display()));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stdout.contains("    gives rows, set\n"), "{}", said.stdout);
     assert!(said.stdout.contains("    rows = \"{{default steps.a.outputs.rows 0}}\"\n"), "{}", said.stdout);

@@ -234,7 +234,7 @@ fn no_secret_is_written_anywhere() {
             ("slow", "depends_on: [good]"),
         ],
     );
-    for words in ["validate night.yaml", "apply night.yaml --dry-run"] {
+    for words in ["validate night.yaml", "plan night.yaml --offline"] {
         assert_eq!(stage.run(words), 0, "{}", stage.last());
     }
     assert!(stage.last().contains("{{secret \\\"env:CANARY\\\"}}"), "{}", stage.last());

@@ -22,6 +22,12 @@ pub fn wanted_files(bytes: &[u8]) -> Vec<String> {
     inputs.filter_map(|input| find(&input.value, "file")?.key_text(text).map(str::to_owned)).collect()
 }
 
+/// Returns the names to which a file of `--inputs` gives values; none if it is no map.
+pub fn names_given(bytes: &[u8]) -> Vec<String> {
+    let Ok(Source { text, root, .. }) = source::read(bytes) else { return Vec::new() };
+    entries(&root).iter().filter_map(|entry| entry.key.key_text(text).map(str::to_owned)).collect()
+}
+
 /// Says whether a key may stand somewhere in a text.
 fn may_have_key(text: &str, key: &str) -> bool {
     text.match_indices(key).any(|(at, _)| {

@@ -24,7 +24,7 @@ use super::template::Known;
 use super::{Given, dates, steps, words};
 
 use files::Values;
-pub use files::wanted_files;
+pub use files::{names_given, wanted_files};
 use input::Input;
 use kind::InputType;
 use rules::{Rules, is_secret};

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub use crate::cli::forms::{FindingsForm, Outlook, Output, Picture, Progress, Stream, TestForm};
+pub use crate::cli::init::Init;
 use crate::graph::Selection;
 use crate::synapse::AuthMethod;
 
@@ -32,7 +33,7 @@ pub struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Writes a first plan from the pipelines in a git folder
+    /// Writes a first plan from the pipelines in a git folder or a workspace
     Init(Init),
     /// Checks plans without touching the network
     Validate(Validate),
@@ -153,26 +154,6 @@ pub struct Driving {
     /// How to sign in.
     #[command(flatten)]
     pub sign_in: SignIn,
-}
-
-/// Writes a first plan.
-#[derive(Debug, Args)]
-pub struct Init {
-    /// The pipelines that get a step [default: all]
-    #[arg(value_name = "PIPELINE")]
-    pub pipelines: Vec<String>,
-    /// A git folder of Synapse with `pipeline/*.json`; may be repeated
-    #[arg(long, value_name = "DIR", required = true)]
-    pub artifacts: Vec<PathBuf>,
-    /// The file to write, which must not exist yet [default: stdout]
-    #[arg(short = 'o', long = "out", value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// The plan's name [default: the file's]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// The name of the workspace
-    #[arg(long, value_name = "NAME")]
-    pub workspace: Option<String>,
 }
 
 /// Checks plans.

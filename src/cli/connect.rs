@@ -201,6 +201,18 @@ pub(super) async fn preflight_of(
 
 /// Says why a workspace cannot be used.
 pub(super) fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
+    let told = unusable(workspace, failure);
+    let told = told.hint("`synflow doctor PLAN` checks sign-in, network and permissions one by one");
+    match failure {
+        CallFailure::SignIn(SignInFailure::NoneWorked { .. }) => {
+            told.hint("to try the plan without Azure, add `--emulate`")
+        }
+        _ => told,
+    }
+}
+
+/// Says that a workspace cannot be used, and what may be done about that without a plan.
+pub(super) fn unusable(workspace: &Workspace, failure: &CallFailure) -> Failure {
     let exit = exit_of(failure);
     let told = match failure {
         CallFailure::SignIn(SignInFailure::NoneWorked { tried }) => tried
@@ -220,14 +232,7 @@ pub(super) fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
         }
         _ => told,
     };
-    let told = failure.hint().into_iter().fold(told, Failure::hint);
-    let told = told.hint("`synflow doctor PLAN` checks sign-in, network and permissions one by one");
-    match failure {
-        CallFailure::SignIn(SignInFailure::NoneWorked { .. }) => {
-            told.hint("to try the plan without Azure, add `--emulate`")
-        }
-        _ => told,
-    }
+    failure.hint().into_iter().fold(told, Failure::hint)
 }
 
 /// Says which exit code a call's failure means for a command that cannot go on.

@@ -85,7 +85,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Schema(args) => schema::run(&args).map(|()| done),
         Verb::Fmt(args) => Ok(fmt::run(&args, &Settings::gather(&cli.global)?)),
         Verb::Completions(args) => completions::run(&args).map(|()| done),
-        Verb::Init(args) => init::run(&args).map(|()| done),
+        Verb::Init(args) => init::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Validate(args) => validate::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Plan(args) => plan::run(&args, &Settings::gather(&cli.global)?),
         Verb::Apply(args) => apply::run(&args, &Settings::gather(&cli.global)?),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::{Catalogue, Definition, Parameter, ParameterType};
-use crate::plan;
+use crate::plan::{self, Cloud, Workspace};
 
 /// The longest default that a comment shows, in characters.
 const DEFAULT_CHARS_MAX: usize = 80;
@@ -24,7 +24,7 @@ pub fn scaffold(
     catalogue: &Catalogue,
     wanted: &[String],
     plan_name: &str,
-    workspace: Option<&str>,
+    workspace: Option<&Workspace>,
 ) -> String {
     let is_wanted = |one: &&Definition| wanted.is_empty() || wanted.contains(&one.name);
     let can_be_said = |one: &&Definition| !one.name.contains("{{") && !one.name.contains('\u{fffd}');
@@ -44,13 +44,28 @@ pub fn scaffold(
     );
     text += "# yourself, and say with `depends_on` what waits for what. `synflow schema steps` lists the other keys.\n";
     let _ = writeln!(text, "version: 1\nname: {}", quoted(plan_name));
-    let own = workspace.map(quoted);
-    let placeholder = "your-workspace # https://your-workspace.dev.azuresynapse.net";
-    let _ = writeln!(text, "workspace: {}", own.as_deref().unwrap_or(placeholder));
+    text += &of_workspace(workspace);
     text += &inputs.text();
     text += "steps:\n";
     text += &steps.concat();
     plan::format(text.as_bytes()).unwrap_or(text)
+}
+
+/// Returns the lines that say which workspace it is: by its name, unless its address does not follow from that.
+fn of_workspace(workspace: Option<&Workspace>) -> String {
+    let Some(Workspace { name, endpoint, cloud, .. }) = workspace else {
+        return "workspace: your-workspace # https://your-workspace.dev.azuresynapse.net\n".to_owned();
+    };
+    let follows = !name.contains('.') && *endpoint == format!("https://{name}{}", cloud.host_suffix());
+    let of_cloud = if *cloud == Cloud::Public { String::new() } else { format!(", cloud: {}", cloud.word()) };
+    match (follows, cloud) {
+        (true, Cloud::Public) => format!("workspace: {}\n", quoted(name)),
+        (true, _) => format!("workspaces:\n  main: {{ name: {}{of_cloud} }}\n", quoted(name)),
+        (false, _) => {
+            let endpoint = serde_json::Value::from(endpoint.as_str());
+            format!("workspaces:\n  main: {{ endpoint: {endpoint}{of_cloud} }}\n")
+        }
+    }
 }
 
 /// The inputs that the steps take.
@@ -118,13 +133,18 @@ fn step(definition: &Definition, id: &str, catalogue: &Catalogue, inputs: &mut I
     }
     for parameter in required {
         let value = if parameter.kind == ParameterType::SecureString {
-            format!("'{{{{secret \"env:{}\"}}}}'", id_of(&parameter.name).replace('-', "_").to_uppercase())
+            reference(parameter)
         } else {
             format!("\"{{{{inputs.{}}}}}\"", spelled(&inputs.of(parameter, definition)))
         };
         let _ = writeln!(text, "      {}: {value} # {}", quoted(&parameter.name), parameter.kind.word());
     }
     for parameter in optional {
+        if parameter.kind == ParameterType::SecureString {
+            let (name, value) = (quoted(&parameter.name), reference(parameter));
+            let _ = writeln!(text, "{mark}{name}: {value}  # SecureString, in place of its default");
+            continue;
+        }
         let default = parameter.default.as_ref().map(ToString::to_string).unwrap_or_default();
         let shown: String = default.chars().take(DEFAULT_CHARS_MAX).collect();
         let more = if shown == default { "" } else { "..." };
@@ -132,6 +152,11 @@ fn step(definition: &Definition, id: &str, catalogue: &Catalogue, inputs: &mut I
         let _ = writeln!(text, "{mark}{name}: {shown}{more}  # {kind}, the default");
     }
     text
+}
+
+/// Returns what stands for a secret: its value, a default too, belongs into no plan.
+fn reference(parameter: &Parameter) -> String {
+    format!("'{{{{secret \"env:{}\"}}}}'", id_of(&parameter.name).replace('-', "_").to_uppercase())
 }
 
 /// Returns the type of an input that fits a parameter.
@@ -183,6 +208,7 @@ mod tests {
 
     use super::scaffold;
     use crate::definition::{Catalogue, Definition, Source};
+    use crate::plan::workspace_at;
 
     fn catalogue(definitions: &[Value]) -> Catalogue {
         let mut catalogue = Catalogue::new("`repo`");
@@ -198,7 +224,10 @@ mod tests {
         let of = |names: Value| json!({ "parameters": names });
         let catalogue = catalogue(&[
             json!({ "name": "Load 1", "properties": {
-                "parameters": { "day": { "type": "string" }, "n": { "type": "int", "defaultValue": 5 }, "key": { "type": "SecureString" } },
+                "parameters": {
+                    "day": { "type": "string" }, "n": { "type": "int", "defaultValue": 5 }, "key": { "type": "SecureString" },
+                    "old-key": { "type": "SecureString", "defaultValue": "hunter2" },
+                },
             }}),
             json!({ "name": "no", "properties": of(json!({ "day": { "type": "string" }, "from day": { "type": "array" } })) }),
             json!({ "name": "other", "properties": {
@@ -223,6 +252,7 @@ mod tests {
               day: "{{inputs.day}}"  # String
               key: '{{secret "env:KEY"}}'  # SecureString
               # "n": 5  # Int, the default
+              # old-key: '{{secret "env:OLD_KEY"}}'  # SecureString, in place of its default
           # `other` starts it: remove this step if that is enough.
           "no":
             pipeline: "no"
@@ -234,7 +264,17 @@ mod tests {
             parameters:
               day: "{{inputs.day_2}}"  # Int
         "##);
-        let one = scaffold(&catalogue, &["other".to_owned()], "nightly", Some("contoso-dw"));
-        assert!(one.contains("workspace: contoso-dw\n") && !one.contains("Load 1"), "{one}");
+        let check = |text: &str, want: &str| {
+            let workspace = workspace_at(text).expect("it is one");
+            let one = scaffold(&catalogue, &["other".to_owned()], "nightly", Some(&workspace));
+            assert!(one.contains(want) && !one.contains("Load 1"), "{one}");
+        };
+        check("contoso-dw", "\nworkspace: contoso-dw\n");
+        check("https://contoso-dw.dev.azuresynapse.net", "\nworkspace: contoso-dw\n");
+        check(
+            "https://contoso-dw.dev.azuresynapse.azure.cn",
+            "\nworkspaces:\n  main: { name: contoso-dw, cloud: china }\n",
+        );
+        check("http://127.0.0.1:80", "\nworkspaces:\n  main: { endpoint: \"http://127.0.0.1:80\" }\n");
     }
 }

@@ -125,6 +125,13 @@ impl Watch {
         pause
     }
 
+    /// Puts a chore off, or forward, that is not under way: for a driver that knows when there is something to hear.
+    pub fn reschedule(&mut self, chore: Chore, at: Timestamp) {
+        if let Some(schedule) = self.chores.get_mut(&chore) {
+            schedule.again_at = at;
+        }
+    }
+
     /// Notes whether a look-up that was asked at `asked_at` found the run.
     pub fn looked_up(&mut self, step: StepIndex, found: bool, asked_at: Timestamp) {
         self.missing.remove(&step);

@@ -80,6 +80,7 @@ pub use secret::{BadReference, Piece, Rendered, SecretRef, SecretText, Vault, ga
 pub use source::FILE_BYTES_MAX;
 pub use template::{Preview, Scope, StepFacts, Template, member};
 pub use words::{list as word_list, nearest};
+pub use workspaces::workspace_at;
 
 /// The name of a step, unique in its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -230,10 +230,7 @@ fn tenant(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 /// Returns a workspace's name if Azure could have given it: it becomes part of an address.
 fn azure_name<'n, 'a: 'n>(reader: &mut Reader<'a>, node: &'n Node, what: &str) -> Option<&'n str> {
     let name = reader.words(node, what, "write the workspace's name in Azure: `contoso-dw`")?;
-    let fits = name.len() <= 63
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !name.starts_with('-');
-    if fits {
+    if is_azure_name(name) {
         return Some(name);
     }
     let finding =
@@ -248,6 +245,28 @@ fn azure_name<'n, 'a: 'n>(reader: &mut Reader<'a>, node: &'n Node, what: &str) -
         finding.help("Azure allows letters, digits and `-`, at most 63 of them")
     });
     None
+}
+
+fn is_azure_name(name: &str) -> bool {
+    let fits = (1..=63).contains(&name.len()) && !name.starts_with('-');
+    fits && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Returns the workspace that somebody names without a plan: by its name in the public cloud, or by its address.
+///
+/// Fails with what is wrong with the text, and what to write.
+pub fn workspace_at(text: &str) -> Result<Workspace, (String, String)> {
+    if is_azure_name(text) {
+        return Ok(named("main", text, Cloud::Public));
+    }
+    if !text.contains("://") {
+        let help = "write the name alone, `contoso-dw`, or the whole address, `https://contoso-dw.dev.azuresynapse.net`";
+        return Err((format!("`{}` cannot be a workspace's name", excerpt(text)), help.to_owned()));
+    }
+    let host = text.to_ascii_lowercase();
+    let cloud = Cloud::ALL.into_iter().find(|cloud| host.contains(cloud.host_suffix())).unwrap_or_default();
+    let (name, endpoint) = endpoint(text, Some(cloud))?;
+    Ok(Workspace { endpoint, ..named("main", &name, cloud) })
 }
 
 /// Checks an address; gives the workspace's name and the address without a slash at the end.
@@ -307,7 +326,31 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cloud, endpoint};
+    use super::{Cloud, endpoint, workspace_at};
+
+    #[test]
+    fn a_workspace_is_named_or_addressed() {
+        let check = |text: &str, want: &str| {
+            let got = match workspace_at(text) {
+                Ok(it) => format!("{} {} {}", it.name, it.endpoint, it.cloud.word()),
+                Err((message, _)) => message,
+            };
+            assert_eq!(got, want, "{text}");
+        };
+        check("contoso-dw", "contoso-dw https://contoso-dw.dev.azuresynapse.net public");
+        check(
+            "https://contoso-dw.dev.azuresynapse.net/",
+            "contoso-dw https://contoso-dw.dev.azuresynapse.net public",
+        );
+        check("https://R.dev.azuresynapse.azure.cn", "r https://R.dev.azuresynapse.azure.cn china");
+        check("http://127.0.0.1:8080", "127.0.0.1 http://127.0.0.1:8080 public");
+        check(
+            "contoso-dw.dev.azuresynapse.net",
+            "`contoso-dw.dev.azuresynapse.net` cannot be a workspace's name",
+        );
+        check("", "`` cannot be a workspace's name");
+        check("http://a.net", "`http://a.net` would send tokens unencrypted");
+    }
 
     #[test]
     fn checks_endpoints() {

@@ -1,7 +1,8 @@
 //! The real scheduler against a modelled workspace in virtual time: what a flow of a plan would do.
 //!
 //! [`Rehearsal`] is a driver without tasks, sockets and clock: the same `decide`, `observe` and `Flow::apply`, with the
-//! emulator's model for a service. An answer comes at once, and time goes straight to the next thing that can happen.
+//! emulator's model for a service. An answer comes at once, and time goes straight to the next thing that can happen: a
+//! beat at which no run has news is passed over, and the next one is asked where it would have been.
 //! [`account`] says what to make of it: the critical path, slack, and why steps did not run.
 
 pub mod account;
@@ -18,7 +19,7 @@ use crate::emulator::model::Model;
 use crate::flow::decide::{Effect, decide};
 use crate::flow::forecast::Forecast;
 use crate::flow::policy::Limits;
-use crate::flow::watch::Watch;
+use crate::flow::watch::{Chore, Watch};
 use crate::flow::{
     Event, Flow, FlowHeader, FlowId, FlowOutcome, Outcome, Recorded, RunId, StartOutcome, StepState, Trust,
     observe,
@@ -83,6 +84,8 @@ pub struct Rehearsal {
     now: Timestamp,
     /// When each workspace was last asked for the runs that changed.
     asked_at: Vec<Timestamp>,
+    /// Questions that rest until there may be news, with when each was last asked.
+    resting: Vec<(Chore, Timestamp)>,
     runs_chosen: u64,
     starts: Vec<StepIndex>,
     ending: Option<Ending>,
@@ -129,6 +132,7 @@ impl Rehearsal {
             watch,
             limits,
             asked_at: vec![start; models.len()],
+            resting: Vec::new(),
             models,
             names,
             bases,
@@ -240,16 +244,45 @@ impl Rehearsal {
 
     /// Takes in an event, as a driver does once it is on the disk.
     fn record(&mut self, event: Event, heard: &mut dyn FnMut(&Recorded, &Flow)) {
+        self.wake();
         let recorded = Recorded { seq: self.flow.last_seq() + 1, at: self.now, event };
         self.flow.apply(&recorded).expect("the flow takes what it decided itself");
         self.watch.follow(&self.flow, &recorded.event);
         heard(&recorded, &self.flow);
     }
 
+    /// Lets a question rest that brought nothing new, until the first beat at which its workspace may have news, or a
+    /// `timeout` ends, when the scheduler wants the answer. What is asked in between would bring nothing either.
+    fn rest(&mut self, chore: Chore, workspace: usize) {
+        let Some(news_at) = self.models[workspace].next_change() else { return };
+        let deadline = |step: StepIndex| {
+            let from = self.flow.run(step).last_attempt()?.timeout_from?;
+            Some(from + self.flow.step(step).timeout?).filter(|deadline| *deadline > self.now)
+        };
+        let until = self.flow.live().filter_map(deadline).fold(news_at, Timestamp::min);
+        self.watch.reschedule(chore, self.beat_from(self.now, until));
+        self.resting.push((chore, self.now));
+    }
+
+    /// Ends all rests: after an event, or a request that changes something, anything may come sooner.
+    fn wake(&mut self) {
+        for (chore, asked_at) in std::mem::take(&mut self.resting) {
+            self.watch.reschedule(chore, self.beat_from(asked_at, self.now));
+        }
+    }
+
+    /// Returns the first beat after `asked_at` that is not before `time`.
+    fn beat_from(&self, asked_at: Timestamp, time: Timestamp) -> Timestamp {
+        let beat = self.limits.beat.as_ms().max(1);
+        let beats = time.since(asked_at).as_ms().div_ceil(beat).max(1);
+        asked_at + Delay::from_ms(beats.saturating_mul(beat))
+    }
+
     /// Does one thing that is wanted: the answer is there at once.
     fn carry_out(&mut self, effect: Effect, heard: &mut dyn FnMut(&Recorded, &Flow)) {
         let (now, limits) = (self.now, self.limits);
         if let Some(chore) = effect.chore() {
+            self.resting.retain(|(resting, _)| *resting != chore);
             self.watch.begin(chore);
             self.watch.answered(chore, &limits, now);
         }
@@ -271,18 +304,25 @@ impl Rehearsal {
             Effect::LookUp { step, run } => {
                 let found = wire::run(self.model(step), now, run);
                 self.watch.looked_up(step, found.is_some(), now);
-                let event = found.and_then(|seen| observe::run_seen(&self.flow, step, &seen));
-                if let Some(event) = event {
-                    self.record(event, heard);
+                let is_there = found.is_some();
+                match found.and_then(|seen| observe::run_seen(&self.flow, step, &seen)) {
+                    Some(event) => self.record(event, heard),
+                    None if is_there => self.rest(Chore::LookUp(step), self.flow.step(step).workspace),
+                    None => {}
                 }
             }
-            Effect::Query { workspace, after, sweep } => {
-                // This service lists a change at once, so that what an earlier list had need not be read again.
-                let after = if sweep { after } else { after.max(self.asked_at[workspace]) };
+            Effect::Query { workspace, after, sweep: _ } => {
+                // This service lists a change at once and loses no run, so that what an earlier list had need not be
+                // read again, not even to sweep.
+                let after = after.max(self.asked_at[workspace]);
                 self.asked_at[workspace] = now;
                 let seen = wire::runs(&mut self.models[workspace], now, after);
-                self.watch.listed(&self.flow, workspace, sweep, now, &seen);
-                for event in observe::runs_listed(&self.flow, &seen) {
+                self.watch.listed(&self.flow, workspace, false, now, &seen);
+                let events = observe::runs_listed(&self.flow, &seen);
+                if events.is_empty() {
+                    self.rest(Chore::Query(workspace), workspace);
+                }
+                for event in events {
                     self.record(event, heard);
                 }
             }
@@ -293,6 +333,7 @@ impl Rehearsal {
             Effect::Search { step, .. } => self.watch.searched(step, Vec::new(), now),
             Effect::LookAround { step, .. } => self.watch.looked_around(step, Vec::new(), now),
             Effect::Cancel { step, run } => {
+                self.wake();
                 wire::cancel(self.model(step), now, run);
                 let event = observe::cancel_accepted(&self.flow, step, run);
                 if let Some(event) = event {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::space::{Said, TestSpace, root};
 
 /// Every pipeline of `tests/artifacts` that executes others.
-const MASTERS: [(&str, &str); 11] = [
+pub(crate) const MASTERS: [(&str, &str); 11] = [
     ("analytics-in-a-box", "PL_master_pipeline"),
     ("data-factory-testing-framework", "batch_job"),
     ("data-factory-testing-framework", "main"),

@@ -1,6 +1,7 @@
 //! `synflow rehearse`: the real binary plays plans through in virtual time.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use synflow::flow::{Event, FlowId};
@@ -165,6 +166,7 @@ fn what_cannot_be_assumed_is_answered_with_what_can() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it really takes is the question")]
 fn a_thousand_steps_over_six_hours() {
     let mut plan = "version: 1\nname: wide\nworkspace: w\nmax_parallel: 50\nsteps:\n".to_owned();
     for step in 0..1000 {
@@ -172,7 +174,10 @@ fn a_thousand_steps_over_six_hours() {
         writeln!(plan, "  s{step}: {{ pipeline: pl, depends_on: [{upstream}] }}").unwrap();
     }
     let space = TestSpace::new();
+    let begun = Instant::now();
     let wide = Rehearsed::of(&space, &plan, "--default-duration 18m");
+    // A second or two in this build, of a machine that has nothing else to do.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     assert_eq!(wide.whole("outcome"), "succeeded");
     let hours = wide.whole("makespan_ms").as_f64().unwrap() / 3_600_000.0;
     assert!((6.0..6.1).contains(&hours), "{hours}");
@@ -180,6 +185,49 @@ fn a_thousand_steps_over_six_hours() {
     let said = rehearse(&space, &plan, "--default-duration 18m --rows 12");
     assert!(said.stdout.lines().count() < 30, "{}", said.stdout);
     assert!(said.stdout.contains("more rows"), "{}", said.stdout);
+    let again = || rehearse(&space, &plan, "--default-duration 18m --output jsonl").stdout;
+    let first = again();
+    assert!(first.lines().count() > 4000, "{}", first.lines().count());
+    assert!(first == again(), "two runs differ");
+}
+
+#[test]
+fn a_question_that_rests_is_asked_at_the_beat_where_it_would_have_been() {
+    let space = TestSpace::new();
+    let plan = "
+version: 1
+name: beats
+workspaces: { main: { name: a }, other: { name: b } }
+defaults: { workspace: main }
+steps:
+  long: {}
+  longer: {}
+  elsewhere: { workspace: other }
+  there: { workspace: other, retry: { max_attempts: 2, delay: 42s } }
+  next: { depends_on: [elsewhere], workspace: other }
+  late: { timeout: 7m, allow_failure: true }
+  last: { depends_on: [long] }
+";
+    let words = "--assume long=607s --assume longer=1213s --assume elsewhere=301s --assume there=failed:1 --assume late=timed_out --beat 10s";
+    let night = Rehearsed::of(&space, plan, words);
+    let seconds = |time: &str| {
+        let [h, m, s]: [u64; 3] =
+            time[11..19].split(':').map(|n| n.parse().unwrap()).collect::<Vec<_>>().try_into().unwrap();
+        h * 3600 + m * 60 + s
+    };
+    let ran =
+        |id: &str, attempt: usize| (seconds(night.started(id, attempt)), seconds(night.ended(id, attempt)));
+    // What ended between two beats is heard of at the second one; the beats are those of the first question.
+    assert_eq!(ran("there", 0), (0, 300));
+    assert_eq!(ran("elsewhere", 0), (0, 310));
+    assert_eq!(ran("long", 0), (0, 610));
+    assert_eq!(ran("last", 0), (610, 910));
+    // A retry comes when its own time has come; with it begins a list anew, and with that other beats.
+    assert_eq!(ran("next", 0), (310, 612));
+    assert_eq!(ran("there", 1), (342, 642));
+    // A cancel takes twelve seconds.
+    assert_eq!(ran("late", 0), (0, 440));
+    assert_eq!(ran("longer", 0), (0, 1220));
 }
 
 #[test]
@@ -240,6 +288,94 @@ pipelines:
     for step in status["steps"].as_array().unwrap() {
         assert_eq!(rehearsed.outcome(step["id"].as_str().unwrap()), step["outcome"], "{step}");
     }
+}
+
+/// Returns the starts of a stream of events, each with its attempt.
+fn starts_of<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<(String, u32)> {
+    let start = |event: &Event| match event {
+        Event::StartIntended { step, attempt, .. } => Some((step.to_string(), *attempt)),
+        _ => None,
+    };
+    events.into_iter().filter_map(start).collect()
+}
+
+#[test]
+fn retries_pools_conditions_and_iterations_start_in_the_order_of_an_emulated_flow() {
+    // Starts lie a virtual minute apart or more. A retry's `delay` is a real second, a hundred virtual ones, in the
+    // emulated flow: nothing else starts in that time.
+    let plan = "
+version: 1
+name: order
+workspace: w
+max_parallel: 5
+pools: { sql: 1 }
+inputs:
+  regions: { type: array, default: [emea, apac, amer] }
+steps:
+  load:
+    for_each: \"{{inputs.regions}}\"
+    max_parallel: 2
+    parameters: { region: \"{{each.value}}\" }
+  flaky: { retry: { max_attempts: 3, delay: 1s } }
+  gate: { outputs: { rows: \"{{activities.Copy.output.rows}}\" } }
+  never: { depends_on: [gate], when: steps.gate.outputs.rows > 0 }
+  taken: { depends_on: [gate], when: steps.gate.outputs.rows == 0 }
+  second: { depends_on: [gate], pool: sql }
+  first: { depends_on: [gate], pool: sql, priority: 5 }
+  joined: { depends_on: [load] }
+  paired: { for_each: \"{{inputs.regions}}\", depends_on: [joined, \"load[{{each.key}}]\"], max_parallel: 1, pipeline: quick }
+  after_flaky: { depends_on: [flaky], pipeline: quick }
+  failing: { depends_on: [after_flaky, paired] }
+  on_error: { depends_on: [{ failing: [failed] }], pipeline: quick }
+  stuck_behind: { depends_on: [failing], pipeline: quick }
+  cleanup: { finally: completed, pipeline: quick }
+";
+    let script = "
+speed: 100
+defaults: { duration: 80s }
+pipelines:
+  load:
+    runs:
+      - { when: { region: emea }, duration: 150s }
+      - { when: { region: apac }, duration: 640s }
+      - { when: { region: amer }, duration: 400s }
+  flaky: { runs: [{ outcome: failed, duration: 300s }, { duration: 900s }] }
+  gate: { duration: 80s, activities: { Copy: { output: { rows: 0 } } } }
+  taken: { duration: 140s }
+  first: { duration: 400s }
+  second: { duration: 60s }
+  joined: { duration: 80s }
+  failing: { duration: 80s, outcome: failed }
+  quick: { duration: 80s }
+";
+    let space = TestSpace::new();
+    let script = space.write("script.yaml", script);
+    let said = rehearse(&space, plan, &format!("--script {} --beat 5s --output jsonl", script.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let events: Vec<Event> = said
+        .stdout
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_value(serde_json::from_str::<Value>(line).unwrap()["event"].take()).ok()
+        })
+        .collect();
+    let rehearsed = starts_of(&events);
+    let said = space.run(&format!(
+        "apply {} --emulate --script {} --beat 50ms",
+        space.path("plan.yaml").display(),
+        script.display()
+    ));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let flow = FlowId(space.status()["flow"]["id"].as_str().unwrap().to_owned());
+    let events = Journal::open(&space.state_dir()).unwrap().events(&flow).unwrap();
+    assert_eq!(rehearsed, starts_of(events.iter().map(|recorded| &recorded.event)));
+    let of = |id: &str| rehearsed.iter().filter(|(step, _)| step == id).count();
+    assert_eq!(
+        (of("flaky"), of("load[amer]"), of("never"), of("on_error"), of("stuck_behind")),
+        (2, 1, 0, 1, 0)
+    );
+    let at = |id: &str| rehearsed.iter().position(|(step, _)| step == id).unwrap();
+    assert!(at("first") < at("second") && at("load[amer]") < at("second"), "{rehearsed:?}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod owners;
 mod plan_verb;
 mod plans;
 mod play;
+mod pull_request;
 mod readme;
 mod reference;
 mod rehearse;

@@ -258,7 +258,13 @@ impl<'a> Walk<'_, 'a> {
     /// the order is the author's.
     fn flow_map(&mut self, range: Range<usize>, place: Where) {
         let tokens = &self.tokens[range.clone()];
-        let is_short = tokens[1..].iter().all(|token| token.kind != Kind::Comment && token.breaks == 0);
+        // A comma before the bracket goes, and its line break with it.
+        let goes = |at: usize| {
+            let closes = tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Close && next.breaks == 0);
+            tokens[at].kind == Kind::Comma && closes
+        };
+        let is_short = (1..tokens.len())
+            .all(|at| tokens[at].kind != Kind::Comment && (tokens[at].breaks == 0 || goes(at)));
         if !is_short || tokens[0].text != "{" {
             return;
         }

@@ -131,8 +131,8 @@ pub(super) async fn deployed(
         // A list may lag behind what was published just now.
         if only == Some(*name) || read.ask(client, name).await? {
             let is_made_up = read.catalogue.find(name).is_some_and(|it| it.is_stand_in);
-            // Who makes up one makes up all, and says nothing of any.
-            if !is_made_up {
+            // Who makes up one makes up all, and says nothing of any but its version.
+            if !is_made_up || needs_all {
                 continue;
             }
         } else {

@@ -3,30 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::space::TestSpace;
-use crate::witness::{Stage, flows, plan_at, publish, ran, wait_until};
-
-/// A stage whose workspace has these pipelines, each with its parameters.
-fn stage(script: &str, pipelines: &[(&str, &str)], steps: &str) -> Stage {
-    let space = TestSpace::new();
-    for (name, parameters) in pipelines {
-        let text = format!(
-            r#"{{"name": "{name}", "properties": {{"parameters": {parameters}, "activities": []}}}}"#
-        );
-        space.write(&format!("workspace/pipeline/{name}.json"), &text);
-    }
-    let defaults = "defaults: { queued: 20ms, duration: 100ms, operation: 0ms }\nartifacts: [workspace]\n";
-    let script = space.write("script.yaml", &format!("{defaults}{script}"));
-    let emulator = space.emulate(&format!("--script {}", script.display()));
-    space.write("plan.yaml", &plan_at(&emulator, steps));
-    Stage { space, emulator }
-}
+use crate::witness::{Stage, flows, publish, ran, wait_until};
 
 const LOAD: (&str, &str) = ("pl_load", r#"{"region": {"type": "string"}}"#);
 const MISSPELT: &str = "steps:\n  load:\n    pipeline: pl_load\n    parameters: { regoin: emea }\n";
 
 #[test]
 fn nothing_is_started_that_does_not_fit() {
-    let stage = stage("", &[LOAD], MISSPELT);
+    let stage = Stage::deployed("", &[LOAD], MISSPELT);
     let planned = stage.run("plan PLAN");
     let said = stage.run("apply PLAN");
     assert_eq!((said.code, planned.code), (4, 4), "{}", said.stderr);
@@ -53,7 +37,7 @@ fn nothing_is_started_that_does_not_fit() {
 #[test]
 fn a_pipeline_that_is_not_there_is_known_before_others_start() {
     let steps = "steps:\n  a: { pipeline: PL_LOAD, parameters: { region: x } }\n  b: { pipeline: pl_laod, depends_on: [a] }\n";
-    let stage = stage("", &[LOAD], steps);
+    let stage = Stage::deployed("", &[LOAD], steps);
     let said = stage.run("apply PLAN");
     assert_eq!(said.code, 4, "{}", said.stderr);
     assert!(said.stderr.contains("error[E0601]: there is no pipeline `pl_laod`\n"), "{}", said.stderr);
@@ -73,7 +57,7 @@ fn a_pipeline_that_is_not_there_is_known_before_others_start() {
 #[test]
 fn warnings_are_told_once_and_stop_nothing() {
     let steps = "steps:\n  load: { pipeline: pl_load, parameters: { n: \"3\" } }\n";
-    let stage = stage("", &[("pl_load", r#"{"n": {"type": "int"}}"#)], steps);
+    let stage = Stage::deployed("", &[("pl_load", r#"{"n": {"type": "int"}}"#)], steps);
     let kill = |words: &str| {
         let said = stage.run(&format!("{words} --detach"));
         assert_eq!((said.code, said.stderr.matches("warning[W0601]").count()), (30, 1), "{}", said.stderr);
@@ -86,7 +70,11 @@ fn warnings_are_told_once_and_stop_nothing() {
 
 #[test]
 fn definitions_that_may_not_be_read_are_told_and_passed_over() {
-    let stage = stage("access: { deny: [artifacts/read] }\n", &[LOAD], &MISSPELT.replace("regoin", "region"));
+    let stage = Stage::deployed(
+        "access: { deny: [artifacts/read] }\n",
+        &[LOAD],
+        &MISSPELT.replace("regoin", "region"),
+    );
     let said = stage.run("apply PLAN");
     assert_eq!(said.code, 0, "{}", said.stderr);
     let told = "warning: the plan was not held against the pipelines in workspace `main`: ";
@@ -97,7 +85,7 @@ fn definitions_that_may_not_be_read_are_told_and_passed_over() {
 #[test]
 fn a_workspace_is_asked_once() {
     let check = |steps: &str, want: (u64, u64)| {
-        let stage = stage("", &[("a", "{}"), ("b", "{}"), ("c", "{}")], steps);
+        let stage = Stage::deployed("", &[("a", "{}"), ("b", "{}"), ("c", "{}")], steps);
         let said = stage.run("apply PLAN");
         assert_eq!(said.code, 0, "{}", said.stderr);
         assert_eq!((stage.requests("listPipelines"), stage.requests("getPipeline")), want, "{steps}");
@@ -137,7 +125,7 @@ fn a_resume_holds_what_is_still_to_start_against_the_pipelines() {
     let steps = "steps:\n  first: { parameters: { day: x } }\n  slow: {}\n  last: { depends_on: [first, slow], parameters: { day: x } }\n";
     let day = r#"{"day": {"type": "string"}}"#;
     let script = "pipelines: { slow: { duration: 3s } }\n";
-    let stage = stage(script, &[("first", day), ("slow", "{}"), ("last", day)], steps);
+    let stage = Stage::deployed(script, &[("first", day), ("slow", "{}"), ("last", day)], steps);
     stage.apply_and_kill(2);
     // `first` is over or under way, and what it was sent counts.
     for pipeline in ["first", "last"] {
@@ -168,7 +156,7 @@ fn a_resume_holds_what_is_still_to_start_against_the_pipelines() {
 #[test]
 fn definitions_that_were_published_between_two_flows_are_told() {
     let steps = "steps:\n  load: { pipeline: pl_load, parameters: { region: x } }\n  same: {}\n";
-    let stage = stage("", &[LOAD, ("same", "{}")], steps);
+    let stage = Stage::deployed("", &[LOAD, ("same", "{}")], steps);
     let first = stage.run("apply PLAN");
     assert_eq!(first.code, 0, "{}", first.stderr);
     let said = stage.run("plan PLAN");

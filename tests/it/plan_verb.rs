@@ -86,16 +86,8 @@ fn it_knows_earlier_flows_and_live_runs() {
 
 #[test]
 fn the_plan_is_held_against_the_pipelines_of_the_workspace() {
-    let space = TestSpace::new();
-    space.write(
-        "workspace/pipeline/pl_load.json",
-        r#"{"name": "pl_load", "properties": {"activities": [], "parameters": {"region": {"type": "string"}}}}"#,
-    );
-    let script = space.write("script.yaml", "artifacts: [workspace]\n");
-    let emulator = space.emulate(&format!("--script {}", script.display()));
     let steps = "steps:\n  load:\n    pipeline: pl_load\n    parameters: { regoin: emea }\n";
-    let stage = Stage { space, emulator };
-    stage.edit(steps);
+    let stage = Stage::deployed("", &[("pl_load", r#"{"region": {"type": "string"}}"#)], steps);
     let said = stage.run("plan PLAN --output markdown");
     assert_eq!(said.code, 4, "{}", said.stderr);
     for word in ["error[E0602]", "did you mean `region`?"] {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::space::{Said, TestSpace};
-use crate::witness::{Stage, flows, outcomes, ran, wait_until};
+use crate::witness::{Stage, flows, outcomes, publish, ran, withdraw};
 
-const SCRIPT: &str = "artifacts: [workspace]\ndefaults: { duration: 100ms, operation: 1ms }\n";
+const SCRIPT: &str = "artifacts: [workspace]\ndefaults: { duration: 100ms, operation: 0ms }\n";
 const CANARY: &str = "canary-7f3a9c";
 const PLAN: &str = r#"environments: { prod: { max_parallel: 5 } }
 inputs:
@@ -109,43 +109,6 @@ impl Night {
         assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap()["exit_code"], 5, "{}", said.stdout);
         assert!(ran(&self.stage.emulator).is_empty(), "nothing was started");
         assert_eq!(flows(&self.stage.space), 0, "no flow was made");
-    }
-
-    /// Sends a request about a pipeline's definition, and waits until it has happened.
-    fn write(&self, method: reqwest::Method, name: &str, body: Option<&Value>) {
-        let emulator = &self.stage.emulator;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let token = runtime.block_on(async {
-            let form = [
-                ("grant_type", "client_credentials"),
-                ("client_id", emulator.variable("AZURE_CLIENT_ID")),
-                ("client_secret", emulator.variable("AZURE_CLIENT_SECRET")),
-                ("scope", "https://dev.azuresynapse.net/.default"),
-            ];
-            let tenant = emulator.variable("AZURE_TENANT_ID");
-            let url = format!("{}/{tenant}/oauth2/v2.0/token", emulator.variable("AZURE_AUTHORITY_HOST"));
-            let token: Value = client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
-            token["access_token"].as_str().unwrap().to_owned()
-        });
-        let url = format!("{}/pipelines/{name}?api-version=2020-12-01", emulator.endpoint());
-        let etag = || {
-            let answer = runtime.block_on(async {
-                let answer = client.get(&url).bearer_auth(&token).send().await.unwrap();
-                answer.json::<Value>().await.unwrap()
-            });
-            answer["etag"].as_str().map(str::to_owned)
-        };
-        let before = etag();
-        runtime.block_on(async {
-            let mut request = client.request(method, &url).bearer_auth(&token);
-            if let Some(body) = body {
-                request = request.json(body);
-            }
-            let answer = request.send().await.unwrap();
-            assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
-        });
-        wait_until("the definition is another", || etag() != before);
     }
 }
 
@@ -278,10 +241,10 @@ fn a_pipeline_that_was_published_anew_or_deleted_is_stale() {
     let night = Night::new();
     let saved = night.save("");
     // Nothing of the plan runs it.
-    night.write(reqwest::Method::PUT, "unused", Some(&definition("unused", "child")));
+    publish(&night.stage.emulator, "unused", &definition("unused", "child")["properties"]);
     assert_eq!(night.run("plan FILE").code, 0);
-    night.write(reqwest::Method::PUT, "child", Some(&definition("child", "")));
-    night.write(reqwest::Method::DELETE, "pl_publish", None);
+    publish(&night.stage.emulator, "child", &definition("child", "")["properties"]);
+    withdraw(&night.stage.emulator, "pl_publish");
     let before = saved["definitions"]["main"]["child"].as_str().unwrap();
     let said = night.run("apply FILE");
     let after =
@@ -401,6 +364,21 @@ fn where_the_plan_is_not_the_saved_text_runs_alone() {
 }
 
 #[test]
+fn pipelines_that_an_emulator_makes_up_have_versions_too() {
+    let steps = "steps: { a: {}, b: {}, c: { depends_on: [a] } }\n";
+    let stage = Stage::new("defaults: { duration: 100ms, operation: 0ms }\n", steps);
+    let file = stage.space.path("tonight.saved");
+    let said = stage.run(&format!("plan PLAN -o {}", file.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let said = stage.run(&format!("apply {}", file.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    publish(&stage.emulator, "b", &json!({ "activities": [] }));
+    let said = stage.run(&format!("apply {}", file.display()));
+    assert_eq!(said.code, 5, "{}", said.stderr);
+    assert_eq!(ran(&stage.emulator).len(), 3);
+}
+
+#[test]
 fn only_what_was_seen_whole_is_saved_and_only_over_a_saved_plan() {
     let night = Night::new();
     let refused = |words: &str, env: &[(&str, &str)], code: i32, why: &str| {
@@ -441,7 +419,7 @@ fn an_unfinished_flow_of_the_key_stands_in_the_way_as_ever() {
     night
         .stage
         .space
-        .write("script.yaml", "artifacts: [workspace]\ndefaults: { duration: 60s, operation: 1ms }\n");
+        .write("script.yaml", "artifacts: [workspace]\ndefaults: { duration: 60s, operation: 0ms }\n");
     let script = night.stage.space.path("script.yaml");
     let emulator = night.stage.space.emulate(&format!("--script {}", script.display()));
     let night = Night { stage: Stage { space: night.stage.space, emulator } };
@@ -461,7 +439,7 @@ fn an_unfinished_flow_of_the_key_stands_in_the_way_as_ever() {
 fn an_emulated_workspace_is_not_compared_and_says_so() {
     let night = Night::new();
     night.save("");
-    night.write(reqwest::Method::PUT, "child", Some(&definition("child", "")));
+    publish(&night.stage.emulator, "child", &definition("child", "")["properties"]);
     let said = night.run("apply FILE --emulate --beat 50ms");
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stderr.contains("note: an emulated workspace has pipelines of its own"), "{}", said.stderr);

@@ -96,7 +96,12 @@ pub(crate) fn publish(emulator: &Emulator, pipeline: &str, properties: &Value) {
     assert_eq!(answer["state"], "Creating", "{answer}");
 }
 
-/// Sends a plain request, signed in, and returns the answer.
+/// Deletes a pipeline as Synapse Studio would, from such an emulator.
+pub(crate) fn withdraw(emulator: &Emulator, pipeline: &str) {
+    ask(emulator, "DELETE", &format!("/pipelines/{pipeline}"), &Value::Null);
+}
+
+/// Sends a plain request, signed in, and returns the answer; null if it is empty. Fails if it is refused.
 fn ask(emulator: &Emulator, method: &str, path: &str, body: &Value) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -112,8 +117,10 @@ fn ask(emulator: &Emulator, method: &str, path: &str, body: &Value) -> Value {
         let token: Value = client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
         let url = format!("{}{path}", emulator.endpoint());
         let request = client.request(method.parse().unwrap(), url).query(&[("api-version", "2020-12-01")]);
-        let request = request.json(body).bearer_auth(token["access_token"].as_str().unwrap());
-        request.send().await.unwrap().json().await.unwrap()
+        let request = request.bearer_auth(token["access_token"].as_str().unwrap());
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        serde_json::from_str(&answer).unwrap_or_default()
     })
 }
 
@@ -128,6 +135,23 @@ impl Stage {
     pub(crate) fn new(script: &str, steps: &str) -> Self {
         let space = TestSpace::new();
         let script = space.write("script.yaml", script);
+        let emulator = space.emulate(&format!("--script {}", script.display()));
+        space.write("plan.yaml", &plan_at(&emulator, steps));
+        Self { space, emulator }
+    }
+
+    /// Makes the same, with these pipelines in the workspace, each by its name and its parameters.
+    pub(crate) fn deployed(script: &str, pipelines: &[(&str, &str)], steps: &str) -> Self {
+        let space = TestSpace::new();
+        for (name, parameters) in pipelines {
+            let text = format!(
+                r#"{{"name": "{name}", "properties": {{"parameters": {parameters}, "activities": []}}}}"#
+            );
+            space.write(&format!("workspace/pipeline/{name}.json"), &text);
+        }
+        let defaults =
+            "defaults: { queued: 20ms, duration: 100ms, operation: 0ms }\nartifacts: [workspace]\n";
+        let script = space.write("script.yaml", &format!("{defaults}{script}"));
         let emulator = space.emulate(&format!("--script {}", script.display()));
         space.write("plan.yaml", &plan_at(&emulator, steps));
         Self { space, emulator }

@@ -233,7 +233,7 @@ impl Corpus {
 }
 
 /// Collects the keys that a schema names.
-fn named(schema: &serde_json::Value, keys: &mut Vec<Vec<u8>>) {
+pub(crate) fn named(schema: &serde_json::Value, keys: &mut Vec<Vec<u8>>) {
     if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
         keys.extend(properties.keys().map(|key| key.as_bytes().to_vec()));
     }

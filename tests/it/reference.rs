@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test --test it reference` writes it anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -224,4 +225,41 @@ fn plan(topic: &Topic, value: &Value, all: &[Topic], neighbour: Option<(&str, Va
         value["workspace"] = json!("contoso-dw");
     }
     value
+}
+
+/// Says whether a text has a key, at the beginning of a line or inside brackets.
+fn has_key(text: &str, key: &str) -> bool {
+    text.match_indices(key).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + key.len()..].trim_start_matches('"');
+        before.is_none_or(|c| c.is_whitespace() || "{,\"".contains(c)) && after.starts_with(':')
+    })
+}
+
+/// Reads all files of these folders whose names end so.
+fn texts(folders: &[&str], end: &str) -> Vec<String> {
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
+    let paths = files.map(|file| file.unwrap().path());
+    let meant = paths.filter(|path| path.extension().is_some_and(|it| it == end));
+    meant.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()).collect()
+}
+
+#[test]
+fn every_key_is_in_an_example_and_used_rightly_and_wrongly() {
+    let mut keys = Vec::new();
+    crate::fuzz::named(&synflow::plan::schema(), &mut keys);
+    let keys: BTreeSet<String> = keys.into_iter().map(|key| String::from_utf8(key).unwrap()).collect();
+    assert!(keys.len() > 60, "{keys:?}");
+    for (what, texts) in [
+        ("example", texts(&["examples", "examples/nightly"], "yaml")),
+        ("good plan", texts(&["tests/plans/good"], "yaml")),
+        ("bad plan", texts(&["tests/plans/bad"], "yaml")),
+    ] {
+        let missing: Vec<_> =
+            keys.iter().filter(|key| !texts.iter().any(|text| has_key(text, key))).collect();
+        assert!(missing.is_empty(), "no {what} has {missing:?}");
+    }
+    let told = texts(&["tests/plans/bad"], "txt").concat();
+    let unnamed: Vec<_> = keys.iter().filter(|key| !told.contains(key.as_str())).collect();
+    assert!(unnamed.is_empty(), "no message shows {unnamed:?}");
 }

@@ -180,9 +180,11 @@ impl Lexer<'_> {
             if !matches!(c, ' ' | '\t' | '\n' | '\u{feff}') {
                 return Some(c);
             }
+            let is_mark = c == '\u{feff}' && self.at == self.line;
             self.at += c.len_utf8();
-            if c == '\n' {
-                self.breaks += 1;
+            self.breaks += usize::from(c == '\n');
+            // A byte order mark before a document goes: its line begins behind it.
+            if c == '\n' || is_mark {
                 self.line = self.at;
             }
         }

@@ -49,7 +49,8 @@ impl Begun<'_> {
         let args = self.args;
         // Lives until the flow is over: dropping it ends the service.
         let emulated =
-            emulate::Emulated::start(&self.loaded.plan, args.script.as_deref(), &args.artifacts).await?;
+            emulate::Emulated::start(&self.loaded.plan, args.script.as_deref(), &args.artifacts, args.speed)
+                .await?;
         emulated.move_in(&mut self.loaded);
         let (surroundings, sign_in) = emulated.sign_in(self.settings);
         let mut connections = Connections::prepare(&surroundings, &sign_in)?;

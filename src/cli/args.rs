@@ -246,6 +246,9 @@ pub struct Apply {
     /// A folder with `pipeline/*.json` for the emulated workspace; may be repeated
     #[arg(long, value_name = "DIR", requires = "emulate")]
     pub artifacts: Vec<PathBuf>,
+    /// Divides all durations of the emulated workspace by this factor [default: the script's, else 1]
+    #[arg(long, value_name = "FACTOR", value_parser = factor, requires = "emulate")]
+    pub speed: Option<f64>,
     /// Runs at most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,

@@ -26,10 +26,7 @@ pub(super) const VAULTS: &str = "SYNFLOW_KEYVAULT_ENDPOINT";
 ///
 /// Fails with exit 2 if the script or a definition cannot be read, a file cannot be written, or the port is taken.
 pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
-    let mut furnishing = Furnishing::read(args.script.as_deref(), &args.artifacts)?;
-    if let Some(factor) = args.speed {
-        furnishing.script.speed.0 = factor;
-    }
+    let furnishing = Furnishing::read(args.script.as_deref(), &args.artifacts, args.speed)?;
     let model = furnishing.model(&args.workspace)?;
     tell_idle(&model.idle_names());
     let tls = args.tls.then(|| Tls::new(now())).transpose().map_err(|error| {
@@ -119,8 +116,9 @@ impl Emulated {
         plan: &Plan,
         script: Option<&Path>,
         artifacts: &[PathBuf],
+        speed: Option<f64>,
     ) -> Result<Self, Failure> {
-        let furnishing = Furnishing::read(script, artifacts)?;
+        let furnishing = Furnishing::read(script, artifacts, speed)?;
         let models = plan.workspaces.iter().enumerate().map(|(position, workspace)| {
             let steps = plan.runs().filter(|(_, step)| step.workspace == position);
             let model = furnishing.model(&workspace.key)?;
@@ -166,16 +164,23 @@ pub(super) struct Furnishing {
 }
 
 impl Furnishing {
-    /// Reads a script, and the definitions that it or the command line names.
+    /// Reads a script, and the definitions that it or the command line names. A speed beats the script's.
     ///
     /// Fails with exit 2 if one of them cannot be read.
-    pub(super) fn read(script: Option<&Path>, artifacts: &[PathBuf]) -> Result<Self, Failure> {
-        let (script, mut definitions) = match script {
+    pub(super) fn read(
+        script: Option<&Path>,
+        artifacts: &[PathBuf],
+        speed: Option<f64>,
+    ) -> Result<Self, Failure> {
+        let (mut script, mut definitions) = match script {
             None => (Script::default(), Vec::new()),
             Some(path) => emulator::read_script(path).map_err(|error| unreadable(&error))?,
         };
         for folder in artifacts {
             definitions.extend(emulator::read_artifacts(folder).map_err(|error| unreadable(&error))?);
+        }
+        if let Some(factor) = speed {
+            script.speed.0 = factor;
         }
         Ok(Self { script, definitions })
     }

@@ -251,7 +251,6 @@ steps:
   z: { finally: completed }
 ";
     let script = "
-speed: 100
 pipelines:
   a: { duration: 60s }
   b: { duration: 130s }
@@ -269,7 +268,7 @@ pipelines:
     let starts: Vec<&str> =
         rehearsed.whole("starts").as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
     let said = space.run(&format!(
-        "apply {} --emulate --script {} --beat 50ms",
+        "apply {} --emulate --script {} --speed 100 --beat 50ms",
         space.path("plan.yaml").display(),
         script.display()
     ));
@@ -331,7 +330,6 @@ steps:
   cleanup: { finally: completed, pipeline: quick }
 ";
     let script = "
-speed: 100
 defaults: { duration: 80s }
 pipelines:
   load:
@@ -361,7 +359,7 @@ pipelines:
         .collect();
     let rehearsed = starts_of(&events);
     let said = space.run(&format!(
-        "apply {} --emulate --script {} --beat 50ms",
+        "apply {} --emulate --script {} --speed 100 --beat 50ms",
         space.path("plan.yaml").display(),
         script.display()
     ));

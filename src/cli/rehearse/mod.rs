@@ -58,7 +58,7 @@ pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
     )?;
     let beat = pace::rehearsed_beat(args.beat.as_deref(), args.script.is_some())?;
     let (lengths, history) = if let Some(script) = &args.script {
-        let Furnishing { script, definitions } = Furnishing::read(Some(script), &[])?;
+        let Furnishing { script, definitions } = Furnishing::read(Some(script), &[], None)?;
         (Lengths::Script(Box::new(script), definitions), History::default())
     } else {
         let history = history(&loaded, settings)?;

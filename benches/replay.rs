@@ -108,6 +108,7 @@ fn life(number: usize) -> [Event; EVENTS_EACH] {
             error: None,
             restart: None,
             outputs: None,
+            activities: None,
         },
         Event::StepEnded { step: step(), outcome: Outcome::Succeeded, reason: String::new() },
     ]

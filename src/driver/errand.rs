@@ -1,9 +1,7 @@
 //! What the loop's tasks are for and what they bring back.
 
-use std::collections::BTreeSet;
-
 use crate::flow::watch::{Chore, RunNearby};
-use crate::flow::{ActivitySeen, RunId, RunSeen, StartOutcome};
+use crate::flow::{ActivitySeen, Below, ChildActivities, RunActivities, RunId, RunSeen, StartOutcome};
 use crate::plan::StepIndex;
 use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::Timestamp;
@@ -28,17 +26,11 @@ pub(super) enum Done {
     Start(StepIndex, StartOutcome),
     LookUp { step: StepIndex, run: RunId, asked_at: Timestamp, answer: Result<Option<RunSeen>, CallFailure> },
     Query { workspace: usize, sweep: bool, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
-    Activities(StepIndex, Result<ActivitiesRead, CallFailure>),
+    Activities(StepIndex, Result<RunActivities, CallFailure>),
     Search { step: StepIndex, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
     LookAround { step: StepIndex, asked_at: Timestamp, answer: Result<Vec<RunNearby>, CallFailure> },
     Cancel { step: StepIndex, run: RunId, answer: Result<(), CallFailure> },
     Peek(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
-}
-
-/// The activities of a run, and which of the runs that it started have not ended.
-pub(super) struct ActivitiesRead {
-    pub(super) activities: Vec<ActivitySeen>,
-    pub(super) live_children: Vec<RunId>,
 }
 
 impl Done {
@@ -48,29 +40,26 @@ impl Done {
     }
 }
 
-/// Reads the activities of a run and, where asked to, which of the runs below it go on.
+/// Reads the activities of a run, and of the runs below it that are asked for.
 pub(super) async fn read_activities(
     client: &SynapseClient,
     pipeline: &str,
     run: RunId,
-    with_children: bool,
-) -> Result<ActivitiesRead, CallFailure> {
-    let activities = client.activities(pipeline, run).await?;
-    let mut live_children = Vec::new();
-    let children = |activities: &[ActivitySeen]| -> Vec<RunId> {
-        activities.iter().filter_map(|activity| activity.child).collect()
-    };
-    let mut open = if with_children { children(&activities) } else { Vec::new() };
-    let mut seen = BTreeSet::new();
-    while let Some(child) = open.pop() {
-        if !seen.insert(child) {
-            continue;
-        }
+    below: Below,
+) -> Result<RunActivities, CallFailure> {
+    let mut read = RunActivities::of(client.activities(pipeline, run).await?);
+    while let Some(child) = read.next_below(below) {
         match client.run(child).await? {
-            Some(run) if !run.status.is_terminal() => live_children.push(child),
-            Some(run) => open.extend(children(&client.activities(&run.pipeline, child).await?)),
-            None => {}
+            Some(seen) if !seen.status.is_terminal() => {
+                read.live.insert(child);
+            }
+            Some(seen) => {
+                let rows = client.activities(&seen.pipeline, child).await?;
+                read.below.insert(child, ChildActivities { pipeline: seen.pipeline, rows });
+            }
+            // Without this it would be asked for again.
+            None => drop(read.below.insert(child, ChildActivities::default())),
         }
     }
-    Ok(ActivitiesRead { activities, live_children })
+    Ok(read)
 }

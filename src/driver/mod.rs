@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::task::{self, JoinSet};
 
 use self::clock::Clock;
-use self::errand::{ActivitiesRead, Done, Errand};
+use self::errand::{Done, Errand};
 use self::telling::Telling;
 use self::upkeep::Duties;
 use crate::flow::decide::{Effect, decide};
@@ -337,12 +337,12 @@ impl Driver {
                 observe::runs_listed(&self.flow, &runs)
             }
             Done::Activities(step, answer) => match self.settle(Chore::ReadActivities(step), at, answer) {
-                Some(read) => {
-                    let ActivitiesRead { mut activities, live_children } = read;
-                    self.hide_in_errors(step, &mut activities);
-                    observe::activities_read(&self.flow, step, &activities, &live_children)
-                        .into_iter()
-                        .collect()
+                Some(mut read) => {
+                    self.hide_in_errors(step, &mut read.rows);
+                    for child in read.below.values_mut() {
+                        self.hide_in_errors(step, &mut child.rows);
+                    }
+                    observe::activities_read(&self.flow, step, &read).into_iter().collect()
                 }
                 None => Vec::new(),
             },

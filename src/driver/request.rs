@@ -48,10 +48,10 @@ impl Driver {
                     Done::Query { workspace, sweep, asked_at, answer }
                 });
             }
-            Effect::ReadActivities { step, run, with_children } => {
+            Effect::ReadActivities { step, run, below } => {
                 let (client, pipeline) = self.target(step);
                 self.ask(Chore::ReadActivities(step), async move {
-                    Done::Activities(step, read_activities(&client, &pipeline, run, with_children).await)
+                    Done::Activities(step, read_activities(&client, &pipeline, run, below).await)
                 });
             }
             Effect::Search { step, from, to } => {

@@ -83,5 +83,5 @@ pub(super) fn without_secret(failure: &SecretFailure) -> StartOutcome {
     if failure.is_transient() {
         return StartOutcome::NotSent { reason: message, after: failure.after() };
     }
-    StartOutcome::Refused(StepError { code: "SecretUnreadable".to_owned(), message, activity: None })
+    StartOutcome::Refused(StepError { code: "SecretUnreadable".to_owned(), message, ..StepError::default() })
 }

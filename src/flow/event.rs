@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Definitions;
+use super::activity::ActivitiesKept;
 use crate::plan::{Outputs, SecretText, StepId};
 use crate::time::Timestamp;
 
@@ -143,6 +144,9 @@ pub struct StepError {
     /// The activity that failed, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
+    /// The pipelines of the child runs between the step's own and that activity, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
 }
 
 /// Why we ask Synapse to cancel a run.
@@ -359,6 +363,9 @@ pub enum Event {
         /// What its run gave of the outputs that the step declares.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outputs: Option<Box<Outputs>>,
+        /// What the service showed of its activities, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activities: Option<Box<ActivitiesKept>>,
     },
     /// Another attempt follows.
     RetryScheduled {
@@ -572,27 +579,4 @@ pub struct RunSeen {
     pub last_updated: Option<Timestamp>,
     /// What it returned; nothing where the service shows nothing.
     pub return_value: Option<Value>,
-}
-
-/// An activity of a run as the service shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActivitySeen {
-    /// Its name in the definition.
-    pub name: String,
-    /// Its type, such as `Copy` or `ExecutePipeline`.
-    pub kind: String,
-    /// The service's word, such as `InProgress` or `Failed`.
-    pub status: String,
-    /// Which round of a loop it belongs to; empty outside loops.
-    pub iteration: String,
-    /// When it started, by the service's clock.
-    pub start: Option<Timestamp>,
-    /// When it ended, by the service's clock.
-    pub end: Option<Timestamp>,
-    /// The error's code and text; both empty for an activity that did not fail.
-    pub error: StepError,
-    /// What it produced.
-    pub output: Value,
-    /// The run that it started, if it is one that starts another pipeline.
-    pub child: Option<RunId>,
 }

@@ -4,6 +4,7 @@
 //! [`decide::decide`] says what should happen next. Plain data in, plain data out: nothing here knows
 //! a clock, a socket or a disk.
 
+mod activity;
 mod apply;
 pub mod decide;
 pub mod edge;
@@ -36,10 +37,13 @@ use crate::time::Timestamp;
 use self::phases::Phases;
 use self::room::Room;
 
+pub use activity::{
+    ActivitiesKept, ActivityRun, ActivitySeen, Below, ChildActivities, ChildRun, RunActivities, kept,
+};
 pub use apply::IllegalEvent;
 pub use event::{
-    ActivitySeen, CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId,
-    RunSeen, RunStatus, StartOutcome, StepError, Trust,
+    CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId, RunSeen, RunStatus,
+    StartOutcome, StepError, Trust,
 };
 pub use lateness::Due;
 pub use outputs::OUTPUT_BYTES_MAX;

@@ -328,6 +328,7 @@ fn failed(step: &Step, run: &StepRun, outcome: Outcome) -> Value {
         "run_id": attempt.map(|attempt| attempt.run.to_string()),
         "attempts": run.attempts.len(),
         "activity": error.activity,
+        "via": error.via,
         "code": error.code,
         "message": cut(message, MESSAGE_CHARS_MAX),
     })

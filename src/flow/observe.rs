@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::flow::activity::{CONTAINERS, has_failed};
 use crate::flow::policy::{self, Limits};
 use crate::flow::{
-    ActivitySeen, Attempt, CancelReason, Event, Flow, Outcome, Restart, RunId, RunSeen, RunStatus,
-    StartOutcome, StepError, StepState, outputs,
+    ActivitySeen, Attempt, CancelReason, Event, Flow, Outcome, Restart, RunActivities, RunId, RunSeen,
+    RunStatus, StartOutcome, StepError, StepState, outputs,
 };
 use crate::plan::{RetryMode, StepIndex};
 use crate::time::Timestamp;
-
-/// The kinds of activities that hold others; a rerun evaluates them anew (protocol 4.1).
-const CONTAINERS: [&str; 4] = ["ForEach", "IfCondition", "Switch", "Until"];
 
 /// Returns what the answer to a start request means. The step must be `Starting`.
 pub fn start_answered(
@@ -91,15 +89,10 @@ pub fn runs_listed(flow: &Flow, seen: &[RunSeen]) -> Vec<Event> {
 
 /// Returns how an attempt ended whose activities were read; nothing while runs that its cancelled run started still
 /// go on: a cancel is done when they are over, too.
-pub fn activities_read(
-    flow: &Flow,
-    step: StepIndex,
-    activities: &[ActivitySeen],
-    live_children: &[RunId],
-) -> Option<Event> {
+pub fn activities_read(flow: &Flow, step: StepIndex, activities: &RunActivities) -> Option<Event> {
     let run = flow.run(step);
     let is_cancelled = run.last_attempt().is_some_and(|attempt| attempt.cancel.is_some());
-    let waits = is_cancelled && !live_children.is_empty();
+    let waits = is_cancelled && !activities.live.is_empty();
     (run.state == StepState::Settling && !waits).then(|| judged(flow, step, activities))
 }
 
@@ -107,11 +100,11 @@ pub fn activities_read(
 ///
 /// A run that says Succeeded although an activity failed has only warned: the service judges by the leaf
 /// activities alone (protocol 4). Of a run that we cancelled, Succeeded still counts: the service's last word wins.
-pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Event {
+pub fn judged(flow: &Flow, step: StepIndex, activities: &RunActivities) -> Event {
     let attempt = flow.run(step).last_attempt().expect("a settling step has an attempt");
-    let failed = activities.iter().find(|activity| has_failed(activity, activities));
+    let of_activity = activities.cause();
     let outcome = match attempt.status {
-        Some(RunStatus::Succeeded) if failed.is_some() => {
+        Some(RunStatus::Succeeded) if of_activity.is_some() => {
             if flow.step(step).strict {
                 Outcome::Failed
             } else {
@@ -123,8 +116,6 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
         Some(RunStatus::Cancelled) => Outcome::Cancelled,
         _ => Outcome::Failed,
     };
-    let of_activity =
-        failed.map(|activity| StepError { activity: Some(activity.name.clone()), ..activity.error.clone() });
     let error = match outcome {
         Outcome::Succeeded => None,
         Outcome::TimedOut | Outcome::Cancelled => Some(run_error(attempt, outcome)),
@@ -132,11 +123,20 @@ pub fn judged(flow: &Flow, step: StepIndex, activities: &[ActivitySeen]) -> Even
     };
     let place = flow.step(step);
     let wants_restart = outcome == Outcome::Failed && place.retry.mode == RetryMode::FromFailure;
-    let restart = wants_restart.then(|| restart(attempt, activities));
+    let rows = &activities.rows;
+    let restart = wants_restart.then(|| restart(attempt, rows));
     let taken_up = |other: &&Attempt| attempt.recovery.as_ref().is_some_and(|it| it.run == other.run);
     let earlier = flow.run(step).attempts.iter().rev().find(taken_up);
-    let outputs = outputs::taken(place, attempt, earlier, activities);
-    Event::AttemptEnded { step: place.id.clone(), attempt: attempt.number, outcome, error, restart, outputs }
+    let outputs = outputs::taken(place, attempt, earlier, rows);
+    Event::AttemptEnded {
+        step: place.id.clone(),
+        attempt: attempt.number,
+        outcome,
+        error,
+        restart,
+        outputs,
+        activities: activities.kept(),
+    }
 }
 
 /// Returns what the run itself tells of its end.
@@ -148,7 +148,7 @@ fn run_error(attempt: &Attempt, outcome: Outcome) -> StepError {
         (_, _, "") => "Synapse gave no reason",
         (_, _, text) => text,
     };
-    StepError { code: String::new(), message: message.to_owned(), activity: None }
+    StepError { code: String::new(), message: message.to_owned(), ..StepError::default() }
 }
 
 /// Returns whether the next attempt may take up a failed run, which is so only if exactly one activity failed and the
@@ -171,15 +171,4 @@ fn restart(attempt: &Attempt, activities: &[ActivitySeen]) -> Restart {
         [one] => Restart::From { activity: one.name.clone() },
         several => whole(format!("{} activities failed", several.len())),
     }
-}
-
-/// Says whether an activity failed for good.
-///
-/// A definition may let an activity be tried again; each try is a row of its own (protocol 3.2, `retryAttempt`), and
-/// only the last one of a name in its round of a loop counts.
-fn has_failed(activity: &ActivitySeen, activities: &[ActivitySeen]) -> bool {
-    let later_try = |other: &ActivitySeen| {
-        other.name == activity.name && other.iteration == activity.iteration && other.start > activity.start
-    };
-    activity.status == "Failed" && !activities.iter().any(later_try)
 }

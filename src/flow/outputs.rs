@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::flow::event::{ActivitySeen, Outcome};
 use crate::flow::step::Attempt;
+use crate::flow::{ActivitySeen, Outcome};
 use crate::flow::{Flow, StepRun};
 use crate::plan::{OutputSource, Outputs, Step, StepIndex, member, nearest};
 
@@ -177,7 +177,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{OUTPUT_BYTES_MAX, of_activity, put};
-    use crate::flow::event::{ActivitySeen, StepError};
+    use crate::flow::{ActivitySeen, StepError};
     use crate::plan::Outputs;
     use crate::time::Timestamp;
 

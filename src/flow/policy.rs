@@ -38,6 +38,10 @@ pub const ABSENT_LOOKS: u64 = 24;
 /// How often the activities of an ended run are asked for before its own status must do.
 pub const ACTIVITY_READS_MAX: u32 = 5;
 
+/// How often of that the runs below it are asked for, too: a child run that cannot be read must not hide what its parent
+/// tells.
+pub const CHILD_READS_MAX: u32 = 3;
+
 /// How long before an intent a list must reach back: the clocks may differ by this much (design 6).
 pub const CLOCKS_DIFFER_MAX: Delay = Delay::from_secs(15 * 60);
 

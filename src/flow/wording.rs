@@ -41,7 +41,8 @@ impl Event {
                 reword(message);
                 returned.iter_mut().flat_map(|outputs| outputs.absent.values_mut()).for_each(reword);
             }
-            Self::AttemptEnded { error: told, restart, outputs, .. } => {
+            Self::AttemptEnded { error: told, restart, outputs, activities, .. } => {
+                activities.iter_mut().for_each(|kept| kept.each_error(&error));
                 outputs.iter_mut().flat_map(|outputs| outputs.absent.values_mut()).for_each(reword);
                 told.iter_mut().for_each(error);
                 if let Some(Restart::Whole { why }) = restart {

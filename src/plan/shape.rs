@@ -300,7 +300,7 @@ struct RetryShape {
     #[schemars(extend("default" = "10m"), example = &"5m")]
     max_delay: Option<Duration>,
     /// What is tried again: `failed`, `timed_out` and `cancelled` runs, and failed ones whose error has one of
-    /// the codes listed.
+    /// the codes listed: that of the innermost activity that failed, in a child pipeline if it failed there.
     #[schemars(extend("default" = ["failed"]), example = serde_json::json!(["timed_out", "2200"]))]
     on: Option<RetryOn>,
     /// What the next attempt runs.

@@ -21,8 +21,8 @@ use crate::flow::forecast::Forecast;
 use crate::flow::policy::Limits;
 use crate::flow::watch::{Chore, Watch};
 use crate::flow::{
-    Event, Flow, FlowHeader, FlowId, FlowOutcome, Outcome, Recorded, RunId, StartOutcome, StepState, Trust,
-    observe,
+    Below, ChildActivities, Event, Flow, FlowHeader, FlowId, FlowOutcome, Outcome, Recorded, RunActivities,
+    RunId, StartOutcome, StepState, Trust, observe,
 };
 use crate::graph::{PlanGraph, Selection};
 use crate::plan::{AssumedEnd, Assumptions, Plan, StepIndex, When};
@@ -326,8 +326,8 @@ impl Rehearsal {
                     self.record(event, heard);
                 }
             }
-            Effect::ReadActivities { step, run, with_children } => {
-                self.read_activities(step, run, with_children, heard);
+            Effect::ReadActivities { step, run, below } => {
+                self.read_activities(step, run, below, heard);
             }
             // Nobody else starts anything in a rehearsal.
             Effect::Search { step, .. } => self.watch.searched(step, Vec::new(), now),
@@ -357,29 +357,30 @@ impl Rehearsal {
         self.record(event, heard);
     }
 
-    /// Reads the activities of a run and, where asked to, which of the runs below it go on.
+    /// Reads the activities of a run and of the runs below it that are asked for.
     fn read_activities(
         &mut self,
         step: StepIndex,
         run: RunId,
-        with_children: bool,
+        below: Below,
         heard: &mut dyn FnMut(&Recorded, &Flow),
     ) {
         let (now, name) = (self.now, self.names[step.0].clone());
         let model = self.model(step);
-        let activities = wire::activities(model, now, &name, run);
-        let mut open: Vec<RunId> = activities.iter().filter_map(|activity| activity.child).collect();
-        let mut live = Vec::new();
-        while let Some(child) = open.pop().filter(|_| with_children) {
-            let Some(seen) = wire::run(model, now, child) else { continue };
-            if seen.status.is_terminal() {
-                let below = wire::activities(model, now, &seen.pipeline, child);
-                open.extend(below.iter().filter_map(|activity| activity.child));
-            } else {
-                live.push(child);
+        let mut read = RunActivities::of(wire::activities(model, now, &name, run));
+        while let Some(child) = read.next_below(below) {
+            match wire::run(model, now, child) {
+                Some(seen) if !seen.status.is_terminal() => {
+                    read.live.insert(child);
+                }
+                Some(seen) => {
+                    let rows = wire::activities(model, now, &seen.pipeline, child);
+                    read.below.insert(child, ChildActivities { pipeline: seen.pipeline, rows });
+                }
+                None => drop(read.below.insert(child, ChildActivities::default())),
             }
         }
-        if let Some(mut event) = observe::activities_read(&self.flow, step, &activities, &live) {
+        if let Some(mut event) = observe::activities_read(&self.flow, step, &read) {
             self.give(step, &mut event);
             self.record(event, heard);
         }

@@ -92,7 +92,7 @@ fn refusal(answer: &Answer, body: &Value) -> StepError {
         message if message.is_empty() => format!("the model answered with status {}", answer.status),
         message => message,
     };
-    StepError { code: text(&error["code"]), message, activity: None }
+    StepError { code: text(&error["code"]), message, ..StepError::default() }
 }
 
 fn seen(run: &Value) -> Option<RunSeen> {
@@ -114,7 +114,7 @@ fn activity(row: &Value) -> ActivitySeen {
     let (code, message) = (text(&row["error"]["errorCode"]), text(&row["error"]["message"]));
     let is_error = !code.is_empty() || !message.is_empty();
     ActivitySeen {
-        error: StepError { code, message, activity: is_error.then(|| name.clone()) },
+        error: StepError { code, message, activity: is_error.then(|| name.clone()), via: Vec::new() },
         name,
         kind: text(&row["activityType"]),
         status: text(&row["status"]),

@@ -163,6 +163,7 @@ fn attempt_object(attempt: &Attempt, run_id: Option<crate::flow::RunId>) -> Valu
             "code": error.code,
             "message": error.message,
             "activity": error.activity,
+            "via": error.via,
         })),
     })
 }
@@ -243,7 +244,8 @@ mod tests {
                   "error": {
                     "code": "2200",
                     "message": "no\ntable",
-                    "activity": "Copy_1"
+                    "activity": "Copy_1",
+                    "via": []
                   }
                 }
               ]

@@ -203,6 +203,7 @@ mod tests {
             error: Some(error("", "", "Synapse no longer knows the run")),
             restart: None,
             outputs: None,
+            activities: None,
         });
         sample.status("load", RunStatus::Other("Parked\x07".to_owned())).record(Event::Detached);
         insta::assert_snapshot!(sample.told(), @r"

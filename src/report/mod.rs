@@ -12,6 +12,7 @@ mod lines;
 pub mod outlook;
 #[cfg(test)]
 mod sample;
+mod several;
 mod sheet;
 mod summary;
 pub mod table;
@@ -24,6 +25,7 @@ use crate::time::{Delay, Timestamp};
 
 pub use bars::Bars;
 pub use lines::Lines;
+pub use several::Several;
 pub use summary::end_block;
 pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 

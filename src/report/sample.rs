@@ -130,7 +130,15 @@ impl Sample {
             run_end: None,
             returned: None,
         });
-        self.record(Event::AttemptEnded { step, attempt, outcome, error, restart: None, outputs: None })
+        self.record(Event::AttemptEnded {
+            step,
+            attempt,
+            outcome,
+            error,
+            restart: None,
+            outputs: None,
+            activities: None,
+        })
     }
 
     /// Starts a step and ends it well a minute later.
@@ -169,6 +177,7 @@ pub(super) fn error(activity: &str, code: &str, message: &str) -> StepError {
         code: code.to_owned(),
         message: message.to_owned(),
         activity: (!activity.is_empty()).then(|| activity.to_owned()),
+        via: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::flow::edge::is_met;
 use crate::flow::{Flow, FlowHeader, FlowOutcome, Outcome, StepError, StepState};
 use crate::plan::{Step, StepIndex, StepKind};
 use crate::report::text::{one_line, paragraphs};
-use crate::report::wording::{at_present, lateness, run_text, spoken, took, went_wrong};
+use crate::report::wording::{at_present, lateness, place_of, run_text, spoken, took, went_wrong};
 use crate::time::{Delay, Timestamp};
 
 /// The column in which values stand below the name of a step.
@@ -186,8 +186,9 @@ fn entry(
 }
 
 fn error_rows(text: &mut String, outcome: Outcome, error: &StepError) {
-    if let Some(activity) = &error.activity {
-        row(text, "activity", &one_line(activity));
+    let place = place_of(error);
+    if !place.is_empty() {
+        row(text, "activity", &place);
     }
     let code = one_line(&error.code);
     let message = match (code.as_str(), error.message.as_str()) {
@@ -457,6 +458,7 @@ mod tests {
             error: Some(error("", "", "Synapse no longer knows the run")),
             restart: None,
             outputs: None,
+            activities: None,
         });
         sample.start("again").end("again", Outcome::Failed, Some(error("", "", "deadlock"))).wait(10);
         sample.record(Event::Detached).wait(3600);
@@ -499,6 +501,7 @@ mod tests {
             error: Some(error("", "", "the connection was cut")),
             restart: None,
             outputs: None,
+            activities: None,
         });
         insta::assert_snapshot!(end_block(&sample.flow, sample.now), @r"
         flow 7f3a9c of nightly-sales waits for a person, started 3m00s ago

@@ -197,10 +197,15 @@ pub(super) fn at_present(flow: &Flow, step: StepIndex, activity: Option<&str>, n
     }
 }
 
-/// Returns an error on one line: the activity, the service's code, its text.
+/// Returns where an error happened: the child pipelines on the way, then the activity; empty where that is not known.
+pub(super) fn place_of(error: &StepError) -> String {
+    let places = error.via.iter().map(String::as_str).chain(error.activity.as_deref());
+    places.map(one_line).collect::<Vec<_>>().join(" > ")
+}
+
+/// Returns an error on one line: where it happened, the service's code, its text.
 pub(super) fn error_line(error: &StepError) -> String {
-    let activity = error.activity.as_deref().unwrap_or_default();
-    let parts = [activity, &error.code, &error.message].map(one_line);
+    let parts = [place_of(error), one_line(&error.code), one_line(&error.message)];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(": ")
 }

@@ -38,7 +38,8 @@ pub use self::vault::{KeyVault, VaultFailure};
 use self::wire::{ALL_TIME, Page, Query};
 pub use self::wire::{RunFilter, RunListed};
 use crate::definition::Definition;
-use crate::flow::event::{ActivitySeen, Recovery, RunId, RunSeen, StartOutcome, StepError};
+use crate::flow::ActivitySeen;
+use crate::flow::event::{Recovery, RunId, RunSeen, StartOutcome, StepError};
 use crate::time::{Delay, Timestamp};
 
 /// The most pages of a list that are read: twice the runs that a workspace can have at once
@@ -150,8 +151,11 @@ impl SynapseClient {
     ) -> StartOutcome {
         let Some(mut url) = self.shared.endpoint.call(&["pipelines", pipeline, "createRun"]) else {
             let failure = CallFailure::BadName { name: pipeline.to_owned() };
-            let error =
-                StepError { code: "BadName".to_owned(), message: failure.to_string(), activity: None };
+            let error = StepError {
+                code: "BadName".to_owned(),
+                message: failure.to_string(),
+                ..StepError::default()
+            };
             return StartOutcome::Refused(error);
         };
         if let Some(Recovery { run, activity }) = recovery {

@@ -14,7 +14,8 @@ pub use super::http::{Answer, BodyError, NoAnswer, NoAnswerKind};
 pub use super::wire::Page;
 use super::wire::{self, ActivityRun, PipelineRun, RunListed};
 use crate::definition::{Definition, Source};
-use crate::flow::event::{ActivitySeen, RunId, RunSeen, StartOutcome, StepError};
+use crate::flow::ActivitySeen;
+use crate::flow::event::{RunId, RunSeen, StartOutcome, StepError};
 
 /// Takes what came of a request that may be repeated without harm.
 ///
@@ -129,7 +130,7 @@ pub fn start_outcome(sent: Result<Answer, NoAnswer>, host: &str, is_token_lastin
                 Some(id) => format!("{} [correlation id {id}]", error.message),
                 None => error.message,
             };
-            StartOutcome::Refused(StepError { code: error.code, message, activity: None })
+            StartOutcome::Refused(StepError { code: error.code, message, ..StepError::default() })
         }
         _ => StartOutcome::Unclear { reason: failure.to_string() },
     }

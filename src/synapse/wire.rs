@@ -9,7 +9,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::flow::event::{ActivitySeen, RunId, RunSeen, RunStatus, StepError};
+use crate::flow::ActivitySeen;
+use crate::flow::event::{RunId, RunSeen, RunStatus, StepError};
 use crate::time::Timestamp;
 
 /// The window that holds every record (protocol 5.3).
@@ -174,7 +175,7 @@ impl From<ActivityRun> for ActivitySeen {
         // The only way from a run to those that it started (protocol 3.2).
         let child = run.output.get("pipelineRunId").and_then(Value::as_str).and_then(|id| id.parse().ok());
         Self {
-            error: StepError { code, message, activity },
+            error: StepError { code, message, activity, via: Vec::new() },
             name: run.activity_name,
             kind: run.activity_type,
             status: run.status,
@@ -362,7 +363,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Page, PipelineRun, RunListed, ServiceError, TokenAnswer, service_error, status};
-    use crate::flow::event::{ActivitySeen, RunSeen, RunStatus};
+    use crate::flow::ActivitySeen;
+    use crate::flow::event::{RunSeen, RunStatus};
 
     #[test]
     fn reads_every_spelling_of_a_status() {

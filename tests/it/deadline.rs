@@ -228,7 +228,11 @@ fn history_is_the_median_of_what_went_well_by_the_services_clock() {
         ..seen(play.run(1), RunStatus::Succeeded)
     };
     play.record(synflow::flow::observe::run_seen(&play.flow, StepIndex(1), &ended).unwrap());
-    play.record(synflow::flow::observe::judged(&play.flow, StepIndex(1), &[]));
+    play.record(synflow::flow::observe::judged(
+        &play.flow,
+        StepIndex(1),
+        &synflow::flow::RunActivities::default(),
+    ));
     let mut all = std::collections::BTreeMap::new();
     gather(&play.flow, &mut all);
     let took: Vec<(&str, &[Delay])> = all.iter().map(|((id, _), took)| (id.as_str(), &took[..])).collect();

@@ -52,7 +52,7 @@ fn no_more_start_than_there_are_places() {
     assert_eq!(starts(&mut play), NONE);
     play.see(1, RunStatus::Succeeded);
     assert_eq!(starts(&mut play), NONE, "a run that ended holds its place until its activities were read");
-    play.record(observe::judged(&play.flow, StepIndex(1), &[]));
+    play.record(observe::judged(&play.flow, StepIndex(1), &synflow::flow::RunActivities::default()));
     assert_eq!(starts(&mut play), [2]);
 }
 
@@ -86,7 +86,7 @@ fn a_downstream_starts_when_its_upstream_has_ended_and_not_before() {
     assert_eq!(starts(&mut play), NONE);
     play.see(0, RunStatus::Succeeded);
     assert_eq!(starts(&mut play), NONE, "the run has ended, the attempt has not");
-    play.record(observe::judged(&play.flow, StepIndex(0), &[]));
+    play.record(observe::judged(&play.flow, StepIndex(0), &synflow::flow::RunActivities::default()));
     assert_eq!(*play.state(1), StepState::Waiting, "the attempt has ended, the step has not");
     assert_eq!(starts(&mut play), [1]);
 }
@@ -235,7 +235,11 @@ fn only_a_failed_run_is_tried_again() {
             play.answer(0, StartOutcome::Started(play.run(0)));
             play.see(0, RunStatus::Succeeded);
             let activities = [activity("Copy", "Failed")];
-            play.record(observe::judged(&play.flow, StepIndex(0), &activities));
+            play.record(observe::judged(
+                &play.flow,
+                StepIndex(0),
+                &synflow::flow::RunActivities::of(activities.to_vec()),
+            ));
         },
         Outcome::Warned,
     );

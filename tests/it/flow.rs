@@ -193,6 +193,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 error: None,
                 restart: None,
                 outputs: None,
+                activities: None,
             },
         ),
         (
@@ -204,6 +205,7 @@ fn events(play: &Play) -> Vec<(char, Event)> {
                 error: None,
                 restart: None,
                 outputs: None,
+                activities: None,
             },
         ),
         ('r', Event::RetryScheduled { step: id(), attempt: next, at: DAWN }),

@@ -155,7 +155,11 @@ fn pools_are_shared_by_weight_and_nobody_is_passed_over_for_ever() {
     assert_eq!(play.starts(), ["d"]);
     play.see(a, Succeeded);
     assert_eq!(play.starts(), ["d"], "a run that ended holds its share until its activities were read");
-    play.record(synflow::flow::observe::judged(&play.flow, synflow::plan::StepIndex(a), &[]));
+    play.record(synflow::flow::observe::judged(
+        &play.flow,
+        synflow::plan::StepIndex(a),
+        &synflow::flow::RunActivities::default(),
+    ));
     assert_eq!(play.starts(), ["b", "c", "d"]);
 }
 
@@ -321,7 +325,11 @@ fn a_strict_step_that_warned_has_failed() {
         play.start(0);
         play.see(0, Succeeded);
         let step = synflow::plan::StepIndex(0);
-        play.record(synflow::flow::observe::judged(&play.flow, step, &[activity("Copy_1", "Failed")]));
+        play.record(synflow::flow::observe::judged(
+            &play.flow,
+            step,
+            &synflow::flow::RunActivities::of(vec![activity("Copy_1", "Failed")]),
+        ));
         play.facts();
         assert_eq!(play.outcome("a"), Some(want), "{keys}");
     };

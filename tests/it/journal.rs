@@ -8,7 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use synflow::flow::{
-    CancelReason, Event, FlowHeader, FlowId, Outcome, Recorded, Resolution, RunStatus, StepError, Trust,
+    ActivitiesKept, ActivityRun, CancelReason, ChildRun, Event, FlowHeader, FlowId, Outcome, Recorded,
+    Resolution, RunStatus, StepError, Trust,
 };
 use synflow::journal::{FlowLookup, Journal, JournalError};
 use synflow::plan::{Outputs, StepId};
@@ -42,7 +43,21 @@ pub(crate) fn one_of_each() -> Vec<Event> {
     let error = || StepError {
         code: "BadRequest".to_owned(),
         message: "The pipeline was not found".to_owned(),
-        activity: None,
+        ..StepError::default()
+    };
+    let called = ActivityRun {
+        name: "Load".to_owned(),
+        kind: "ExecutePipeline".to_owned(),
+        status: "Failed".to_owned(),
+        iteration: "1".to_owned(),
+        start: Some(at(8)),
+        end: None,
+        error: Some(error()),
+        child: Some(Box::new(ChildRun {
+            run,
+            pipeline: "load_customers".to_owned(),
+            activities: Vec::new(),
+        })),
     };
     vec![
         Event::StartIntended {
@@ -85,9 +100,14 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             step: step(),
             attempt: 1,
             outcome: Outcome::Failed,
-            error: Some(StepError { activity: Some("Copy_Final".to_owned()), ..error() }),
+            error: Some(StepError {
+                activity: Some("Copy_Final".to_owned()),
+                via: vec!["load_customers".to_owned()],
+                ..error()
+            }),
             restart: None,
             outputs: Some(Box::new(outputs("rows", "activity `Copy_Final` has no `rowsCopied`"))),
+            activities: Some(Box::new(ActivitiesKept { rows: vec![called], left_out: 3 })),
         },
         Event::RetryScheduled { step: step(), attempt: 2, at: at(97) },
         Event::StepEnded {

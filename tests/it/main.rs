@@ -1,6 +1,7 @@
 //! Every integration test, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod activities;
 mod apply;
 mod broken_journals;
 mod cancel;

@@ -6,8 +6,8 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use synflow::flow::decide::Effect;
 use synflow::flow::{
-    ActivitySeen, Event, Outcome, Recovery, Resolution, Restart, RunSeen, RunStatus, StartOutcome, observe,
-    resume,
+    ActivitySeen, Event, Outcome, Recovery, Resolution, Restart, RunActivities, RunSeen, RunStatus,
+    StartOutcome, observe, resume,
 };
 use synflow::plan::{Given, StepIndex, load};
 use synflow::synapse::reading::{self, Answer};
@@ -50,7 +50,7 @@ fn end(
 ) {
     let run = RunSeen { return_value: returned, ..seen(play.run(step), status) };
     play.record(observe::run_seen(&play.flow, StepIndex(step), &run).unwrap());
-    play.record(observe::judged(&play.flow, StepIndex(step), activities));
+    play.record(observe::judged(&play.flow, StepIndex(step), &RunActivities::of(activities.to_vec())));
 }
 
 /// Returns the parameters that a ready step is about to send.

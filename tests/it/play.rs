@@ -238,7 +238,7 @@ impl Play {
     /// Ends the run of a step and the attempt with it; no activity of the run failed.
     pub(crate) fn end(&mut self, step: usize, status: RunStatus) {
         self.see(step, status);
-        self.record(observe::judged(&self.flow, StepIndex(step), &[]));
+        self.record(observe::judged(&self.flow, StepIndex(step), &synflow::flow::RunActivities::default()));
     }
 
     /// Starts a step, ends its run and records all that follows.
@@ -260,6 +260,7 @@ impl Play {
             error: None,
             restart: None,
             outputs: None,
+            activities: None,
         });
     }
 }
@@ -306,7 +307,7 @@ pub(crate) fn not_sent(after: Option<Delay>) -> StartOutcome {
 /// A no.
 pub(crate) fn refused() -> StartOutcome {
     let message = "no such pipeline".to_owned();
-    StartOutcome::Refused(StepError { code: "BadRequest".to_owned(), message, activity: None })
+    StartOutcome::Refused(StepError { code: "BadRequest".to_owned(), message, ..StepError::default() })
 }
 
 /// An activity as the service shows it.
@@ -318,7 +319,11 @@ pub(crate) fn activity(name: &str, status: &str) -> ActivitySeen {
         status: status.to_owned(),
         start: None,
         end: None,
-        error: StepError { code: "2200".to_owned(), message: "no such table".to_owned(), activity: None },
+        error: StepError {
+            code: "2200".to_owned(),
+            message: "no such table".to_owned(),
+            ..StepError::default()
+        },
         output: json!(null),
         child: None,
     }

@@ -223,6 +223,7 @@ impl Show {
             code: "2200".to_owned(),
             message: message.to_owned(),
             activity: Some("Copy_2".to_owned()),
+            via: Vec::new(),
         });
         let id = self.id(step);
         self.record(Event::RunEnded {
@@ -241,6 +242,7 @@ impl Show {
             error,
             restart: None,
             outputs: None,
+            activities: None,
         });
         outcome
     }

@@ -1,9 +1,11 @@
 //! How runs are watched to their end: look-ups, lists, sweeps, and the judgement of what ended.
 
 use synflow::flow::decide::Effect;
-use synflow::flow::policy::{ACTIVITY_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
+use synflow::flow::policy::{ACTIVITY_READS_MAX, CHILD_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
 use synflow::flow::watch::Chore;
-use synflow::flow::{ActivitySeen, Event, Outcome, Recorded, RunSeen, RunStatus, StepState, observe};
+use synflow::flow::{
+    ActivitySeen, Below, Event, Outcome, Recorded, RunActivities, RunSeen, RunStatus, StepState, observe,
+};
 use synflow::plan::{Step, StepIndex};
 use synflow::time::{Delay, Timestamp};
 
@@ -17,9 +19,9 @@ fn an_ended_run_is_judged_by_its_activities() {
         play.see(0, status.clone());
         assert_eq!(
             play.effects(),
-            [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), with_children: false }]
+            [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), below: Below::Failed }]
         );
-        play.record(observe::judged(&play.flow, StepIndex(0), activities));
+        play.record(observe::judged(&play.flow, StepIndex(0), &RunActivities::of(activities.to_vec())));
         play.facts();
         assert_eq!(*play.state(0), StepState::Ended { outcome: want });
         let got = play.flow.run(StepIndex(0)).error().map(|error| error.message.as_str());
@@ -46,8 +48,9 @@ fn an_ended_run_is_judged_by_its_activities() {
 fn give_up_reading(play: &mut Play, step: usize) {
     let chore = Chore::ReadActivities(StepIndex(step));
     for failure in 0..ACTIVITY_READS_MAX {
-        let read =
-            Effect::ReadActivities { step: StepIndex(step), run: play.run(step), with_children: false };
+        // In the end what the run itself tells must do.
+        let below = if failure < CHILD_READS_MAX { Below::Failed } else { Below::Nothing };
+        let read = Effect::ReadActivities { step: StepIndex(step), run: play.run(step), below };
         assert_eq!(play.effects(), [read], "after {failure} failures");
         play.watch.begin(chore);
         let pause = play.watch.failed(chore, &play.limits, play.now, None);
@@ -76,7 +79,7 @@ fn activities_are_read_again_for_each_attempt() {
     play.see(0, RunStatus::Succeeded);
     assert_eq!(
         play.effects(),
-        [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), with_children: false }]
+        [Effect::ReadActivities { step: StepIndex(0), run: play.run(0), below: Below::Failed }]
     );
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
-use crate::flow::{Event, Flow, Outcome, Recovery, RunId, StepState};
+use crate::flow::{Below, Event, Flow, Outcome, Recovery, RunId, StepState};
 use crate::plan::{RetryOn, SecretText, StepIndex};
 use crate::time::Timestamp;
 
@@ -61,8 +61,8 @@ pub enum Effect {
         step: StepIndex,
         /// Its run.
         run: RunId,
-        /// Whether to ask for the runs that it started, too: a cancelled run is over when they are.
-        with_children: bool,
+        /// Which of the runs that it started to ask for, too.
+        below: Below,
     },
     /// Search the runs of the step's pipeline for the one that an unclear start made: equal parameters, those with
     /// secrets left out, begun between these times by our clock, claimed by no attempt of another flow.

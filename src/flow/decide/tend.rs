@@ -5,7 +5,8 @@ use crate::flow::observe;
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
 use crate::flow::{
-    Attempt, CancelReason, Event, Flow, Origin, Outcome, RunId, StepError, StepRun, StepState, Trust,
+    Attempt, Below, CancelReason, Event, Flow, Origin, Outcome, RunActivities, RunId, StepError, StepRun,
+    StepState, Trust,
 };
 use crate::plan::{OnTimeout, StepIndex};
 use crate::time::Timestamp;
@@ -33,11 +34,17 @@ pub(super) fn tend(
             if watch.failures(Chore::ReadActivities(step)) >= policy::ACTIVITY_READS_MAX
                 && attempt.cancel.is_none() =>
         {
-            decision.facts.push(observe::judged(flow, step, &[]));
+            decision.facts.push(observe::judged(flow, step, &RunActivities::default()));
         }
         StepState::Settling => {
-            let with_children = attempt.cancel.is_some();
-            decision.want(watch, now, Effect::ReadActivities { step, run, with_children });
+            let below = if attempt.cancel.is_some() {
+                Below::All
+            } else if watch.failures(Chore::ReadActivities(step)) < policy::CHILD_READS_MAX {
+                Below::Failed
+            } else {
+                Below::Nothing
+            };
+            decision.want(watch, now, Effect::ReadActivities { step, run, below });
         }
         _ => {}
     }
@@ -207,7 +214,7 @@ fn timed_out(flow: &Flow, step: StepIndex, attempt: &Attempt) -> Event {
 fn ended(flow: &Flow, step: StepIndex, attempt: &Attempt, outcome: Outcome, error: StepError) -> Event {
     let step = flow.step(step).id.clone();
     let (attempt, error) = (attempt.number, Some(error));
-    Event::AttemptEnded { step, attempt, outcome, error, restart: None, outputs: None }
+    Event::AttemptEnded { step, attempt, outcome, error, restart: None, outputs: None, activities: None }
 }
 
 /// Returns the end of an attempt whose run nobody can tell anything about.

@@ -3,7 +3,7 @@
 use synflow::emulator::model::script::FaultKind;
 use synflow::emulator::model::{Answer as Said, CLIENT_ID, CLIENT_SECRET, Fate, Request, TENANT_ID};
 use synflow::flow::watch::{Chore, RunNearby};
-use synflow::flow::{RunId, RunSeen, StartOutcome, observe};
+use synflow::flow::{ChildActivities, RunActivities, RunId, RunSeen, StartOutcome, observe};
 use synflow::plan::StepIndex;
 use synflow::synapse::reading::{self, Answer, NoAnswer, NoAnswerKind};
 use synflow::synapse::{CallFailure, RunListed};
@@ -280,7 +280,7 @@ impl World {
         Ok(())
     }
 
-    /// Reads the activities of a run, then, where asked to, the runs below it one after the other.
+    /// Reads the activities of a run, then the runs below it that are asked for, one after the other.
     fn hear_activities(
         &mut self,
         workspace: usize,
@@ -304,7 +304,7 @@ impl World {
                     return Ok(());
                 }
                 Ok(Some(seen)) if !seen.status.is_terminal() => {
-                    reading.live.push(child);
+                    reading.own.get_or_insert_default().live.insert(child);
                     reading.child = None;
                 }
                 Ok(Some(seen)) => {
@@ -313,7 +313,10 @@ impl World {
                     self.send(workspace, request, Errand::Activities { step, run, reading }, false);
                     return Ok(());
                 }
-                Ok(None) => reading.child = None,
+                Ok(None) => {
+                    reading.own.get_or_insert_default().below.insert(child, ChildActivities::default());
+                    reading.child = None;
+                }
             }
         } else {
             let page = match reading::activities(&answer, wire::HOST) {
@@ -333,29 +336,27 @@ impl World {
                 self.send(workspace, request, Errand::Activities { step, run, reading }, false);
                 return Ok(());
             }
-            let read = std::mem::take(&mut reading.so_far);
-            if reading.with_children {
-                reading.open.extend(read.iter().filter_map(|activity| activity.child));
+            let rows = std::mem::take(&mut reading.so_far);
+            match (reading.child.take(), &mut reading.own) {
+                (Some((child, pipeline)), Some(own)) => {
+                    let pipeline = pipeline.unwrap_or_default();
+                    own.below.insert(child, ChildActivities { pipeline, rows });
+                }
+                (_, own) => *own = Some(RunActivities::of(rows)),
             }
-            if reading.own.is_none() {
-                reading.own = Some(read);
-            }
-            reading.child = None;
         }
-        while let Some(child) = reading.open.pop() {
-            if reading.seen.insert(child) {
-                reading.child = Some((child, None));
-                let request = wire::get_run(child);
-                self.send(workspace, request, Errand::Activities { step, run, reading }, false);
-                return Ok(());
-            }
+        if let Some(child) = reading.own.as_ref().and_then(|own| own.next_below(reading.below)) {
+            reading.child = Some((child, None));
+            let request = wire::get_run(child);
+            self.send(workspace, request, Errand::Activities { step, run, reading }, false);
+            return Ok(());
         }
         let now = self.now;
         let process = self.owner();
         let (at, limits) = (process.now(now), process.limits);
         process.watch.answered(chore, &limits, at);
         let own = reading.own.unwrap_or_default();
-        let event = observe::activities_read(&process.flow, step, &own, &reading.live);
+        let event = observe::activities_read(&process.flow, step, &own);
         event.map_or(Ok(()), |event| self.record(event))
     }
 

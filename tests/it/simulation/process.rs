@@ -1,10 +1,10 @@
 //! A process that runs the flow: what dies with it. The driver's part, without tasks and sockets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use synflow::flow::policy::Limits;
 use synflow::flow::watch::Watch;
-use synflow::flow::{ActivitySeen, Flow, RunId};
+use synflow::flow::{ActivitySeen, Below, Flow, RunActivities, RunId};
 use synflow::plan::StepIndex;
 use synflow::synapse::RunListed;
 use synflow::time::{Delay, Timestamp};
@@ -79,13 +79,11 @@ pub(crate) enum ListOf {
 /// How far the activities of a run, and of the runs below it, have been read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
-    /// Those of the run itself, once they are there.
-    pub(crate) own: Option<Vec<ActivitySeen>>,
-    pub(crate) with_children: bool,
+    /// Those of the run itself, once they are there, and of the runs below it.
+    pub(crate) own: Option<RunActivities>,
+    pub(crate) below: Below,
+    /// The pages so far of what is being read.
     pub(crate) so_far: Vec<ActivitySeen>,
-    pub(crate) open: Vec<RunId>,
-    pub(crate) seen: BTreeSet<RunId>,
-    pub(crate) live: Vec<RunId>,
     /// The run below that is being read, and its pipeline once that is known.
     pub(crate) child: Option<(RunId, Option<String>)>,
 }

@@ -513,17 +513,9 @@ impl World {
             Effect::Query { workspace, after, sweep } => {
                 self.list(ListOf::Query { workspace, sweep }, workspace, after, None, asked_at);
             }
-            Effect::ReadActivities { step, run, with_children } => {
+            Effect::ReadActivities { step, run, below } => {
                 let (workspace, pipeline) = place(step);
-                let reading = Reading {
-                    own: None,
-                    with_children,
-                    so_far: Vec::new(),
-                    open: Vec::new(),
-                    seen: BTreeSet::new(),
-                    live: Vec::new(),
-                    child: None,
-                };
+                let reading = Reading { own: None, below, so_far: Vec::new(), child: None };
                 let request = wire::activities(&pipeline, run, None);
                 self.send(workspace, request, Errand::Activities { step, run, reading }, false);
             }

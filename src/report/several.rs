@@ -1,0 +1,46 @@
+//! Several readers of one flow, as if they were one.
+
+use crate::flow::{ActivitySeen, Flow, Recorded};
+use crate::plan::StepIndex;
+use crate::report::Report;
+use crate::time::{Delay, Timestamp};
+
+/// Hands everything on, in order: what one of them writes stands before what the next one writes.
+pub struct Several(pub Vec<Box<dyn Report>>);
+
+impl Report for Several {
+    fn on(&mut self, recorded: &Recorded, flow: &Flow) {
+        self.0.iter_mut().for_each(|report| report.on(recorded, flow));
+    }
+
+    fn note(&mut self, now: Timestamp, text: &str) {
+        self.0.iter_mut().for_each(|report| report.note(now, text));
+    }
+
+    fn tick(&mut self, now: Timestamp, flow: &Flow) {
+        self.0.iter_mut().for_each(|report| report.tick(now, flow));
+    }
+
+    fn tick_gap(&self) -> Option<Delay> {
+        self.0.iter().filter_map(|report| report.tick_gap()).min()
+    }
+
+    fn watched(&self, flow: &Flow) -> Vec<StepIndex> {
+        // Few report watches anything; of two that do, both show what either asked for.
+        let mut steps = Vec::new();
+        for step in self.0.iter().flat_map(|report| report.watched(flow)) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    fn activities(&mut self, step: StepIndex, activities: &[ActivitySeen]) {
+        self.0.iter_mut().for_each(|report| report.activities(step, activities));
+    }
+
+    fn finish(&mut self, now: Timestamp, flow: &Flow) {
+        self.0.iter_mut().for_each(|report| report.finish(now, flow));
+    }
+}

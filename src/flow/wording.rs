@@ -42,7 +42,9 @@ impl Event {
                 returned.iter_mut().flat_map(|outputs| outputs.absent.values_mut()).for_each(reword);
             }
             Self::AttemptEnded { error: told, restart, outputs, activities, .. } => {
-                activities.iter_mut().for_each(|kept| kept.each_error(&error));
+                if let Some(kept) = activities {
+                    kept.each_error(&error);
+                }
                 outputs.iter_mut().flat_map(|outputs| outputs.absent.values_mut()).for_each(reword);
                 told.iter_mut().for_each(error);
                 if let Some(Restart::Whole { why }) = restart {

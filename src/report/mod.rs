@@ -9,6 +9,7 @@ pub mod differences;
 pub mod graph;
 pub mod json;
 mod lines;
+pub mod markdown;
 pub mod outlook;
 #[cfg(test)]
 mod sample;

@@ -10,6 +10,7 @@ use crate::diff::Difference;
 use crate::graph::PlanGraph;
 use crate::plan::{Plan, Step, StepIndex, When};
 use crate::report::checkup::{self, Group};
+use crate::report::markdown::{cell, code_cell};
 use crate::report::{counted, differences, one_line};
 use crate::time::{Delay, Timestamp};
 
@@ -271,16 +272,16 @@ impl Outlook<'_> {
             for index in steps {
                 let step = &self.plan.steps[index.0];
                 let mut waits: Vec<String> = reason(self.plan, step).iter().map(|text| cell(text)).collect();
-                waits.extend(step.when.as_ref().map(|when| format!("when {}", code(&when.text()))));
+                waits.extend(step.when.as_ref().map(|when| format!("when {}", code_cell(&when.text()))));
                 let values = values(self.plan, step);
                 let values: Vec<String> =
-                    values.iter().map(|(name, value)| code(&format!("{name} = {value}"))).collect();
+                    values.iter().map(|(name, value)| code_cell(&format!("{name} = {value}"))).collect();
                 let _ = writeln!(
                     out,
                     "| {} | {} | {} | {} | {} | {} |",
                     number + 1,
                     cell(step.id.as_str()),
-                    code(&step.pipeline),
+                    code_cell(&step.pipeline),
                     waits.join("; "),
                     values.join(" "),
                     self.took(index).map(|(usual, _)| usual.short()).unwrap_or_default(),
@@ -370,20 +371,6 @@ fn section(out: &mut String, title: &str, lines: &[String]) {
     for one in lines {
         line(out, &format!("  {one}"));
     }
-}
-
-/// Keeps a text inside its cell, and what it says from being taken for Markdown or HTML.
-fn cell(text: &str) -> String {
-    one_line(text).replace('|', "\\|").replace('<', "&lt;")
-}
-
-/// Returns a text as code in a cell, whatever is in it.
-fn code(text: &str) -> String {
-    let text = one_line(text).replace('|', "\\|");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
-    let margin = if longest > 0 { " " } else { "" };
-    format!("{fence}{margin}{text}{margin}{fence}")
 }
 
 fn line(out: &mut String, text: &str) {

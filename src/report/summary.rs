@@ -34,7 +34,7 @@ pub fn end_block(flow: &Flow, now: Timestamp) -> String {
 
 /// Returns the command that finishes the job; nothing if there is nothing to finish. Of an emulated flow, whose
 /// service ends with its process, the one that shows it.
-fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
+pub(super) fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     let id = &flow.header().id;
     let unknown = || flow.steps().find(|(_, _, run)| run.state == StepState::Unknown);
     let is_well = flow.went_well();
@@ -200,7 +200,7 @@ fn error_rows(text: &mut String, outcome: Outcome, error: &StepError) {
 }
 
 /// Returns what the reason of an end is called: an error only where something broke.
-const fn label(outcome: Outcome) -> &'static str {
+pub(super) const fn label(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Unknown | Outcome::TimedOut | Outcome::Cancelled => "why",
         _ => "error",
@@ -222,7 +222,7 @@ fn row(text: &mut String, label: &str, value: &str) {
 /// Returns the steps that a step's end keeps from starting, near or far, in file order.
 ///
 /// Follows only edges that are not met, so that a step blocked by another failure is not laid at this one's door.
-fn stopped_by(flow: &Flow, step: StepIndex) -> Vec<StepIndex> {
+pub(super) fn stopped_by(flow: &Flow, step: StepIndex) -> Vec<StepIndex> {
     let mut stopped = BTreeSet::new();
     let mut open = vec![step];
     while let Some(upstream) = open.pop() {
@@ -254,7 +254,7 @@ fn stopped_by(flow: &Flow, step: StepIndex) -> Vec<StepIndex> {
 }
 
 /// Lists the steps of an unfinished flow that have begun and not ended, with the runs that go on.
-fn under_way(flow: &Flow, now: Timestamp) -> Option<String> {
+pub(super) fn under_way(flow: &Flow, now: Timestamp) -> Option<String> {
     let steps: BTreeSet<StepIndex> = flow.live().chain(flow.retrying()).collect();
     if steps.is_empty() {
         return None;
@@ -280,7 +280,7 @@ fn under_way(flow: &Flow, now: Timestamp) -> Option<String> {
 }
 
 /// Lists the steps without a run that no other entry names, with the reason.
-fn never_started(flow: &Flow, named: &BTreeSet<StepIndex>) -> Option<String> {
+pub(super) fn never_started(flow: &Flow, named: &BTreeSet<StepIndex>) -> Option<String> {
     let steps: Vec<StepIndex> = flow
         .steps()
         .filter(|(index, _, run)| {

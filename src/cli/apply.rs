@@ -4,17 +4,18 @@ use crate::cli::args::Apply;
 use crate::cli::connect::{self, Connections};
 use crate::cli::contract::Claim;
 use crate::cli::drive::{self, Next, Owned};
+use crate::cli::ending::{self, Driven};
 use crate::cli::failure::Failure;
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, earlier, emulate, own, pace, plan, secrets};
+use crate::cli::{block_on, earlier, emulate, outlet, own, pace, plan, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
 use crate::secret::Secrets;
 
-/// Runs the plan and returns the flow's exit code.
+/// Runs the plan, tells how it ended, and returns the flow's exit code.
 ///
 /// Fails, with nothing started, if the plan is invalid (3) or does not fit its pipelines (4), a saved one is stale (5), another process
 /// runs it or an earlier flow of it has not ended (6), we are not let in (10), nobody answers (11) or the journal cannot be
@@ -23,7 +24,11 @@ pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
     if args.dry_run {
         return plan::dry_run(args, settings);
     }
-    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
+    ending::tell(carry_out(args, settings), &args.driving, settings)
+}
+
+fn carry_out(args: &Apply, settings: &Settings) -> Result<Driven, Failure> {
+    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut outlet::stderr())?;
     loaded.narrow(&args.steps.selection())?;
     let pace = pace::read(&args.driving, args.emulate)?;
     let max_parallel = loaded.places(args.max_parallel)?;
@@ -45,7 +50,7 @@ struct Begun<'a> {
 
 impl Begun<'_> {
     /// Runs the flow against workspaces inside this process. Such a flow owns no key and stands in nobody's way.
-    async fn emulated(mut self) -> Result<u8, Failure> {
+    async fn emulated(mut self) -> Result<Driven, Failure> {
         let args = self.args;
         // Lives until the flow is over: dropping it ends the service.
         let emulated =
@@ -58,7 +63,7 @@ impl Begun<'_> {
     }
 
     /// Runs the flow as the only owner of its key.
-    async fn real(mut self) -> Result<u8, Failure> {
+    async fn real(mut self) -> Result<Driven, Failure> {
         let (args, settings) = (self.args, self.settings);
         let (key, id) = (self.header.key(), self.header.id.clone());
         if args.wait {
@@ -107,7 +112,7 @@ impl Begun<'_> {
         connections: &mut Connections<'_>,
         ready: Option<(Secrets, Definitions)>,
         looks_first: bool,
-    ) -> Result<u8, Failure> {
+    ) -> Result<Driven, Failure> {
         let (secrets, definitions) = match ready {
             Some(ready) => ready,
             None => self.preflight(connections).await?,
@@ -127,7 +132,7 @@ impl Begun<'_> {
         let (opening, next) = (Vec::new(), Next::Resume);
         let http = connections.http().clone();
         let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
-        drive::drive(owned, &self.args.driving, self.settings).await.map(|driven| driven.code)
+        drive::drive(owned, &self.args.driving, self.settings).await
     }
 
     /// Makes sure of all that a start needs, and returns what reads the secrets, and the definitions that the plan fits.
@@ -151,7 +156,7 @@ impl Begun<'_> {
     }
 
     /// Goes on with an earlier flow of the key, which this process owns.
-    async fn resume(mut self, earlier: &Flow) -> Result<u8, Failure> {
+    async fn resume(mut self, earlier: &Flow) -> Result<Driven, Failure> {
         let earlier = earlier.header();
         if earlier.plan_sha256 != self.header.plan_sha256 {
             let (id, file) = (&earlier.id, &self.header.plan_file);

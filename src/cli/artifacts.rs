@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::cli::emulate;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::outlet;
 use crate::definition::{self, Catalogue, Definition};
 use crate::emulator::{self, LoadError};
 use crate::plan::{Diagnostic, Plan, nearest};
@@ -135,7 +136,7 @@ fn add(catalogue: &mut Catalogue, definition: Definition, stem: &str) {
     let note =
         format!("note: {} and {later} both describe the pipeline `{name}`; {counts} counts", earlier.source);
     // A closed stderr must not stop the check.
-    drop(writeln!(anstream::stderr(), "{}", one_line(&note)));
+    drop(writeln!(outlet::stderr(), "{}", one_line(&note)));
     if !is_named_so {
         catalogue.add(earlier);
     }

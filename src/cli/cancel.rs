@@ -3,6 +3,7 @@
 use crate::cli::args::Cancel;
 use crate::cli::connect::{self, Connections};
 use crate::cli::drive::{self, Next, Owned};
+use crate::cli::ending::{self, Driven};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
@@ -20,11 +21,15 @@ const LOOK_AGAIN: Delay = Delay::from_ms(200);
 /// How long the owner of an emulated flow, which holds no lock, may take to answer before it counts as gone.
 const PATIENCE: Delay = Delay::from_secs(30);
 
-/// Ends the flow and returns the exit code: 0 once nothing of it runs any more.
+/// Ends the flow, tells how that went, and returns the exit code: 0 once nothing of it runs any more.
 ///
 /// Fails with exit 2 if the name fits no flow or several unfinished ones, 9 if a step stays unknown, 10 or 11 if the
 /// workspace cannot be used and 12 if the journal cannot.
 pub(super) fn run(args: &Cancel, settings: &Settings) -> Result<u8, Failure> {
+    ending::tell(carry_out(args, settings), &args.driving, settings)
+}
+
+fn carry_out(args: &Cancel, settings: &Settings) -> Result<Driven, Failure> {
     let pace = pace::read(&args.driving, false)?;
     let mut journal = load::journal(settings)?;
     let header = match &args.flow {
@@ -39,7 +44,7 @@ pub(super) fn run(args: &Cancel, settings: &Settings) -> Result<u8, Failure> {
     let step = step.map(|step| flow.step(step).id.clone());
     if let Some(done) = already(&flow, step.as_ref())? {
         tell(&done);
-        return Ok(Exit::Done.code());
+        return Ok(Driven::new(Exit::Done.code(), flow));
     }
     let cancel = Cancelling { args, settings, pace, header, step };
     block_on(cancel.carry_out(journal, flow))
@@ -125,9 +130,9 @@ struct Cancelling<'a> {
 
 impl Cancelling<'_> {
     /// Asks the flow's owner, as often as one takes it up; where there is none, or it dies, does the work itself.
-    async fn carry_out(self, mut journal: Journal, mut flow: Flow) -> Result<u8, Failure> {
+    async fn carry_out(self, mut journal: Journal, mut flow: Flow) -> Result<Driven, Failure> {
         let (key, id) = (self.header.key(), self.header.id.clone());
-        let mut report = drive::report(self.args.driving.progress, self.settings);
+        let mut report = drive::reports(&self.args.driving, &flow, self.settings);
         let mut asked = None;
         let begun = now();
         loop {
@@ -149,7 +154,7 @@ impl Cancelling<'_> {
                     journal.dismiss(request)?;
                 }
                 report.finish(now(), &flow);
-                return Ok(self.code(&flow));
+                return Ok(Driven::new(self.code(&flow), flow));
             }
             match asked {
                 None => {
@@ -174,11 +179,11 @@ impl Cancelling<'_> {
     }
 
     /// Cancels as the flow's owner.
-    async fn by_ourselves(self, mut journal: Journal) -> Result<u8, Failure> {
+    async fn by_ourselves(self, mut journal: Journal) -> Result<Driven, Failure> {
         let mut flow = own::bring_back(&mut journal, &self.header.id)?;
         if let Some(done) = already(&flow, self.step.as_ref())? {
             tell(&done);
-            return Ok(Exit::Done.code());
+            return Ok(Driven::new(Exit::Done.code(), flow));
         }
         let mut connections = Connections::prepare(self.settings, &self.args.driving.sign_in)?;
         // One that is down must not keep the runs of another alive.
@@ -214,7 +219,8 @@ impl Cancelling<'_> {
         let (http, pace) = (connections.http().clone(), self.pace);
         let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
         let driven = drive::drive(owned, &self.args.driving, self.settings).await?;
-        Ok(self.code(&driven.flow))
+        let code = self.code(&driven.flow);
+        Ok(Driven { code, ..driven })
     }
 
     /// Returns what the owner of the flow is asked to record.

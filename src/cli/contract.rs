@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::cli::connect::{self, ASKING, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
+use crate::cli::{ci, outlet};
 use crate::definition::{self, Catalogue, Definition};
 use crate::driver::now;
 use crate::flow::Definitions;
@@ -67,7 +68,8 @@ pub(super) async fn keep(
     let colour = connections.settings().colour;
     let told = plan::render(&findings, claim.file, claim.text.as_bytes(), colour);
     // A closed stderr must not stop a flow.
-    drop(anstream::stderr().write_all(told.as_bytes()));
+    drop(outlet::stderr().write_all(told.as_bytes()));
+    ci::show_errors(claim.file, claim.text.as_bytes(), &findings, connections.settings());
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Failure::new(Exit::Contract, "nothing was started").hint(claim.hint.clone()));
     }

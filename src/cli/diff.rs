@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::args::Diff;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{load, put_value};
+use crate::cli::{load, outlet, put_value};
 use crate::diff;
 use crate::flow::Flow;
 use crate::journal::Journal;
@@ -97,7 +97,7 @@ fn latest(plan: &Plan, settings: &Settings) -> Result<Side, Failure> {
 }
 
 fn file(path: &Path, args: &Diff, settings: &Settings) -> Result<Side, Failure> {
-    let loaded = load::plan(path, &args.chosen, false, settings, &mut anstream::stderr())?;
+    let loaded = load::plan(path, &args.chosen, false, settings, &mut outlet::stderr())?;
     Ok(Side { name: path.display().to_string(), plan: loaded.plan, flow: None })
 }
 
@@ -120,6 +120,6 @@ fn revised(path: &Path, revision: &str, args: &Diff, settings: &Settings) -> Res
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
     }
-    let loaded = load::text(path, &name, &output.stdout, &args.chosen, settings, &mut anstream::stderr())?;
+    let loaded = load::text(path, &name, &output.stdout, &args.chosen, settings, &mut outlet::stderr())?;
     Ok(Side { name, plan: loaded.plan, flow: None })
 }

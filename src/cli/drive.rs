@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use crate::cli::args::{Driving, Progress};
+use crate::cli::args::{Driving, Progress, Stream};
+use crate::cli::ending::Driven;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{expected, pace, signals};
+use crate::cli::{ci, expected, outlet, pace, signals};
 use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
 use crate::flow::{Event, Flow, FlowId, RunId, Trust};
 use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
-use crate::report::{Bars, Lines, Report};
+use crate::report::events::Events;
+use crate::report::{Bars, Lines, Report, Several};
 use crate::secret::Secrets;
 use crate::synapse::{Http, SynapseClient};
 
@@ -55,32 +57,31 @@ impl Next {
     }
 }
 
-/// How far a process came with a flow.
-pub(super) struct Driven {
-    pub(super) code: u8,
-    pub(super) flow: Flow,
-}
-
 /// Drives a flow and returns the exit code with the flow as it is then.
 ///
-/// Fails with exit 12 if the journal cannot be written, and with 6 if another process or a person took the lease; runs
-/// that only memory knew are then named. Fails with 130 if a second signal came.
+/// What came of it holds a failure with exit 12 if the journal cannot be written, and with 6 if another process or a person
+/// took the lease; runs that only memory knew are then named. With 130 if a second signal came.
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
     let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let durations = expected::durations(&mut journal, &flow, &opening)?;
     let post = Post::new(http, pace::hook_limit(args)?);
-    let mut driver = Driver::new(flow, pace, journal, clients, secrets, report(args.progress, settings))
-        .with_durations(durations)
-        .with_post(post);
+    let report = reports(args, &flow, settings);
+    let mut driver =
+        Driver::new(flow, pace, journal, clients, secrets, report).with_durations(durations).with_post(post);
     let (sender, mut wishes) = mpsc::unbounded_channel();
     let ended = tokio::select! {
-        ended = driver.drive(&opening, goal, &mut wishes) => ended,
-        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => return Err(left_at_once(&id, is_emulated, next)),
+        ended = driver.drive(&opening, goal, &mut wishes) => Some(ended),
+        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => None,
     };
+    let flow = driver.flow().clone();
+    let failed = |failure: Failure| {
+        Ok(Driven { code: failure.exit.code(), flow: driver.flow().clone(), failure: Some(failure) })
+    };
+    let Some(ended) = ended else { return failed(left_at_once(&id, is_emulated, next)) };
     let code = match ended {
-        Ok(Ending::Settled) => match driver.flow().exit_code() {
-            Some(0) if args.strict && driver.flow().has_warned() => Exit::Warned.code(),
+        Ok(Ending::Settled) => match flow.exit_code() {
+            Some(0) if args.strict && flow.has_warned() => Exit::Warned.code(),
             code => code.unwrap_or(Exit::Bug.code()),
         },
         Ok(Ending::WaitsForAPerson) => Exit::Unknown.code(),
@@ -88,15 +89,17 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
         Ok(Ending::Detached) if is_emulated => Exit::Interrupted.code(),
         Ok(Ending::Detached) => Exit::Detached.code(),
         Err(DriveError::Journal { source, unrecorded }) => {
-            return Err(without_journal(*source, &unrecorded, &id));
+            return failed(without_journal(*source, &unrecorded, &id));
         }
         Err(bug) => {
-            return Err(Failure::from_error(Exit::Bug, &bug)
-                .hint(format!("the runs go on; `synflow status {id}` lists them"))
-                .hint("please report this with the output of `synflow status --output json`"));
+            return failed(
+                Failure::from_error(Exit::Bug, &bug)
+                    .hint(format!("the runs go on; `synflow status {id}` lists them"))
+                    .hint("please report this with the output of `synflow status --output json`"),
+            );
         }
     };
-    Ok(Driven { code, flow: driver.flow().clone() })
+    Ok(Driven::new(code, flow))
 }
 
 /// Returns what the journal has learnt of the workspaces from real flows.
@@ -106,14 +109,29 @@ pub(super) fn trust(journal: &mut Journal) -> Result<BTreeMap<String, Trust>, Jo
     Ok(learned.map(|(endpoint, (is_proven, _))| (endpoint, word(is_proven))).collect())
 }
 
+/// Chooses who is told of the flow: the program that reads stdout, the CI service, and whoever looks.
+pub(super) fn reports(args: &Driving, flow: &Flow, settings: &Settings) -> Box<dyn Report> {
+    let mut all: Vec<Box<dyn Report>> = Vec::new();
+    if args.output == Stream::Jsonl {
+        all.push(Box::new(Events::new(outlet::Background, flow)));
+    }
+    // Before the lines that it folds.
+    if let Some(log) = ci::log(settings) {
+        all.push(Box::new(log));
+    }
+    all.push(report(args.progress, settings));
+    Box::new(Several(all))
+}
+
 /// Chooses how the flow is shown.
 pub(super) fn report(progress: Progress, settings: &Settings) -> Box<dyn Report> {
     let bars = match progress {
         Progress::Auto => settings.terminal,
-        Progress::Bar => true,
+        // What moves is not for a log.
+        Progress::Bar => settings.ci.is_none(),
         Progress::Lines => false,
     };
-    if bars { Box::new(Bars::on_stderr(settings.colour)) } else { Box::new(Lines::new(anstream::stderr())) }
+    if bars { Box::new(Bars::on_stderr(settings.colour)) } else { Box::new(Lines::new(outlet::stderr())) }
 }
 
 /// Says what a second signal has cut short.

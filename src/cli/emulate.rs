@@ -10,7 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::LoadedPlan;
 use crate::cli::settings::Settings;
 use crate::cli::signals::asked_to_leave;
-use crate::cli::{block_on, put};
+use crate::cli::{block_on, outlet, put};
 use crate::driver::now;
 use crate::emulator::{
     self, CLIENT_ID, CLIENT_SECRET, LoadError, Model, Options, Script, Server, TENANT_ID, Tls,
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Emulate) -> Result<(), Failure> {
         let serving = async {
             put(&lines.concat())?;
             // A closed stderr must not stop the service.
-            drop(anstream::stderr().write_all(manual.as_bytes()));
+            drop(outlet::stderr().write_all(manual.as_bytes()));
             std::future::pending().await
         };
         tokio::select! {
@@ -207,7 +207,7 @@ pub(super) fn unreadable(error: &LoadError) -> Failure {
 fn tell_idle(names: &[String]) {
     for name in names {
         // A closed stderr must not stop anything.
-        drop(writeln!(anstream::stderr(), "note: {}", one_line(name)));
+        drop(writeln!(outlet::stderr(), "note: {}", one_line(name)));
     }
 }
 

@@ -68,6 +68,12 @@ impl Exit {
         (Self::Interrupted, 130, "interrupted"),
     ];
 
+    /// Returns what it means, in a few words.
+    pub(super) fn meaning(self) -> &'static str {
+        let entry = Self::ALL.iter().find(|(exit, ..)| *exit == self);
+        entry.map_or("", |(.., meaning)| meaning)
+    }
+
     /// Returns the number the process ends with.
     pub fn code(self) -> u8 {
         let entry = Self::ALL.iter().find(|(exit, ..)| *exit == self);

@@ -10,7 +10,7 @@ use crate::cli::args::Fmt;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::replace::replace;
 use crate::cli::settings::Settings;
-use crate::cli::{lines_diff, put};
+use crate::cli::{lines_diff, outlet, put, put_exact};
 use crate::plan::{self, FormatFailure};
 use crate::saved;
 
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Fmt, settings: &Settings) -> u8 {
         match one(path, args, settings) {
             Ok(exit) => worst = worse(worst, exit),
             Err(failure) => {
-                drop(failure.print(&mut anstream::stderr()));
+                drop(failure.print(&mut outlet::stderr()));
                 worst = worse(worst, failure.exit);
             }
         }
@@ -57,7 +57,7 @@ fn one(path: &Path, args: &Fmt, settings: &Settings) -> Result<Exit, Failure> {
         FormatFailure::Unreadable(findings) => {
             let text = plan::render(&findings, &name, &bytes, settings.colour);
             // A closed stderr must not stop the others.
-            drop(anstream::stderr().write_all(text.as_bytes()));
+            drop(outlet::stderr().write_all(text.as_bytes()));
             Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() }
         }
         FormatFailure::Changed => Failure::new(
@@ -76,7 +76,7 @@ fn one(path: &Path, args: &Fmt, settings: &Settings) -> Result<Exit, Failure> {
             put(&format!("{name}\n"))?;
         }
     } else if is_stream {
-        put(&laid)?;
+        put_exact(&laid)?;
     } else if !is_laid {
         replace(path, &laid).map_err(|error| {
             Failure::new(Exit::Usage, format!("cannot write `{name}`: {error}"))

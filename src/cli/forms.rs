@@ -24,6 +24,19 @@ pub enum Progress {
     Lines,
 }
 
+/// The CI service that reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CiName {
+    /// The one that the environment tells of
+    Auto,
+    /// GitHub Actions
+    Github,
+    /// Azure Pipelines
+    Azure,
+    /// None
+    None,
+}
+
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::args::{Graph, Picture};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load;
+use crate::cli::outlet;
 use crate::cli::put;
 use crate::cli::settings::Settings;
 use crate::driver::now;
@@ -37,7 +38,7 @@ pub(super) fn run(args: &Graph, settings: &Settings) -> Result<(), Failure> {
             picture.chars().count()
         );
         // A closed stderr is no reason not to draw.
-        drop(anstream::stderr().write_all(text.as_bytes()));
+        drop(outlet::stderr().write_all(text.as_bytes()));
     }
     match &args.out {
         None => put(&picture),
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Graph, settings: &Settings) -> Result<(), Failure> {
 }
 
 fn of_plan(path: &Path, args: &Graph, settings: &Settings) -> Result<Drawing, Failure> {
-    let mut loaded = load::plan(path, &args.chosen, false, settings, &mut anstream::stderr())?;
+    let mut loaded = load::plan(path, &args.chosen, false, settings, &mut outlet::stderr())?;
     loaded.narrow(&args.steps.selection())?;
     Ok(graph::draw(&loaded.plan, None, args.expand))
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 
 use crate::cli::args::Import;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::put;
+use crate::cli::outlet;
+use crate::cli::put_exact;
 use crate::cli::settings::Settings;
 use crate::graph::PlanGraph;
 use crate::import::{ImportFailure, Imported, import};
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Import, settings: &Settings) -> Result<(), Failure> {
     })?;
     check(&imported, settings)?;
     match &args.out {
-        None => put(&imported.text)?,
+        None => put_exact(&imported.text)?,
         Some(path) => fs::write(path, &imported.text)
             .map_err(|error| usage(format!("cannot write `{}`: {error}", path.display())))?,
     }
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Import, settings: &Settings) -> Result<(), Failure> {
         said = format!("{said}hint: `synflow graph {}` draws it\n", path.display());
     }
     // A closed stderr takes nothing from the plan.
-    drop(anstream::stderr().write_all(said.as_bytes()));
+    drop(outlet::stderr().write_all(said.as_bytes()));
     Ok(())
 }
 
@@ -71,7 +72,7 @@ fn check(imported: &Imported, settings: &Settings) -> Result<(), Failure> {
     let checked = plan::load(bytes, &given).and_then(|loaded| PlanGraph::link(&loaded.plan));
     let Err(findings) = checked else { return Ok(()) };
     let text = plan::render(&findings, "the plan", bytes, settings.colour);
-    drop(anstream::stderr().write_all(text.as_bytes()));
+    drop(outlet::stderr().write_all(text.as_bytes()));
     Err(Failure::new(Exit::Bug, format!("the plan made of `{}` is not valid", imported.name))
         .hint("this is a bug of synflow; nothing was written"))
 }

@@ -11,7 +11,7 @@ use crate::cli::artifacts::Artifacts;
 use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, put};
+use crate::cli::{block_on, outlet, put_exact};
 use crate::definition::{self, Catalogue};
 use crate::plan::{self, Workspace, nearest};
 
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Init, settings: &Settings) -> Result<(), Failure> {
     let stem = args.file.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "nightly".to_owned());
     let text = definition::scaffold(&catalogue, &args.pipelines, &name, workspace.as_ref());
-    let Some(file) = &args.file else { return put(&text) };
+    let Some(file) = &args.file else { return put_exact(&text) };
     let shown = file.display();
     let written = OpenOptions::new().write(true).create_new(true).open(file);
     written.and_then(|mut new| new.write_all(text.as_bytes())).map_err(|error| match error.kind() {
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Init, settings: &Settings) -> Result<(), Failure> {
         Next::Validate(folders) => format!("synflow validate {shown}{folders}"),
     };
     // A closed stderr must not stop anything.
-    drop(writeln!(anstream::stderr(), "wrote `{shown}`; next: `{next}`"));
+    drop(writeln!(outlet::stderr(), "wrote `{shown}`; next: `{next}`"));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn in_git(args: &Init) -> Result<(Catalogue, Next), Failure> {
     for file in &artifacts.broken {
         let told = plan::render_one(&file.findings, &file.name, &file.bytes, false);
         // A closed stderr must not stop anything.
-        drop(anstream::stderr().write_all(told.as_bytes()));
+        drop(outlet::stderr().write_all(told.as_bytes()));
     }
     let flags = folders.iter().map(|folder| format!(" --artifacts {folder}"));
     Ok((artifacts.into_catalogue(), Next::Validate(flags.collect::<Vec<_>>().concat())))

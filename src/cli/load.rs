@@ -11,6 +11,7 @@ use crate::cli::args::{Chosen, Inputs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::saved::SavedFile;
 use crate::cli::settings::Settings;
+use crate::cli::{ci, outlet};
 use crate::driver::now;
 use crate::flow::{Flow, FlowHeader, FlowId};
 use crate::graph::{PlanGraph, Selection, Unselectable, narrow};
@@ -181,7 +182,7 @@ pub(super) fn edited_plan(
         ..given(inputs, settings)?
     };
     let bytes = read_unsaved(path, "resume --plan")?;
-    text_given(path, &path.display().to_string(), &bytes, given, settings, &mut anstream::stderr())
+    text_given(path, &path.display().to_string(), &bytes, given, settings, &mut outlet::stderr())
 }
 
 /// Reads the file of a plan for a verb that takes no saved one.
@@ -369,6 +370,7 @@ fn show(findings: &[Diagnostic], name: &str, bytes: &[u8], settings: &Settings, 
     let text = plan::render(findings, name, bytes, settings.colour);
     // A closed stderr must not stop a plan.
     drop(out.write_all(text.as_bytes()));
+    ci::show_errors(name, bytes, findings, settings);
 }
 
 fn text_given(

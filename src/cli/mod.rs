@@ -6,6 +6,7 @@ mod apply;
 pub mod args;
 mod artifacts;
 mod cancel;
+mod ci;
 mod completions;
 mod connect;
 mod contract;
@@ -15,6 +16,7 @@ mod drive;
 mod earlier;
 mod edited;
 mod emulate;
+mod ending;
 mod expected;
 mod explain;
 pub mod failure;
@@ -26,6 +28,7 @@ mod import;
 mod init;
 mod lines_diff;
 mod load;
+mod outlet;
 mod own;
 mod pace;
 mod plan;
@@ -45,14 +48,14 @@ mod validate;
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde_json::Value;
 
-use crate::cli::args::{Cli, Output, Verb};
+use crate::cli::args::{Cli, Verb};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::outlet::{put, put_exact, put_value};
 use crate::cli::settings::Settings;
 
 /// Runs the command this process was started with.
@@ -65,14 +68,21 @@ fn run(words: impl Iterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            drop(error.print());
-            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+            let text = error.render().ansi().to_string();
+            if error.use_stderr() {
+                drop(outlet::stderr().write_all(text.as_bytes()));
+                return Exit::Usage.code();
+            }
+            drop(put_exact(&text));
+            return Exit::Done.code();
         }
     };
+    let ci = settings::ci(&cli.global);
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            drop(failure.print(&mut anstream::stderr()));
+            drop(failure.print(&mut outlet::stderr()));
+            ci::show_failure(&failure, ci);
             failure.exit.code()
         }
     }
@@ -102,30 +112,6 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Import(args) => import::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
         Verb::Emulate(args) => emulate::run(&args).map(|()| done),
-    }
-}
-
-/// Writes data to stdout. A reader that has gone away, such as `head`, is no failure.
-fn put(data: &str) -> Result<(), Failure> {
-    let mut out = anstream::stdout();
-    match out.write_all(data.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Usage, format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a value in the form asked for; `text` makes the one for people.
-fn put_value(value: &Value, output: Output, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    match output {
-        Output::Text => put(&text()),
-        Output::Json => put(&format!("{value:#}\n")),
-        Output::Yaml => {
-            let yaml =
-                serde_yaml::to_string(value).map_err(|error| Failure::from_error(Exit::Bug, &error))?;
-            put(&yaml)
-        }
     }
 }
 

@@ -3,13 +3,15 @@
 
 use std::io::Write;
 
-use crate::cli::args::{Apply, Outlook as Form, PlanVerb};
+use crate::cli::args::{Apply, Outlook as Form, Output, PlanVerb, Stream};
 use crate::cli::artifacts::Artifacts;
 use crate::cli::connect::{self, Connections};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, contract, doctor, earlier, expected, put, rehearse, saved};
+use crate::cli::{
+    block_on, ci, contract, doctor, earlier, expected, outlet, put, put_value, rehearse, saved,
+};
 use crate::definition::{self, Catalogue};
 use crate::diff;
 use crate::driver::now;
@@ -26,8 +28,16 @@ use crate::time::Timestamp;
 /// Does what `plan` does for the words of an `apply`. Of an emulated workspace there is nothing to see beforehand but the
 /// definitions that it would be given.
 ///
-/// Fails as [`run`] does.
+/// Fails as [`run`] does, and with exit 2 if events are asked for.
 pub(super) fn dry_run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
+    let output = match args.driving.output {
+        Stream::Text => Form::Text,
+        Stream::Json => Form::Json,
+        Stream::Yaml | Stream::Jsonl => {
+            return Err(Failure::new(Exit::Usage, "`--dry-run` prints text or JSON: nothing happens")
+                .hint("leave `--output` out, or write `--output json`"));
+        }
+    };
     let plan = PlanVerb {
         plan: args.plan.clone(),
         chosen: args.chosen.clone(),
@@ -36,7 +46,7 @@ pub(super) fn dry_run(args: &Apply, settings: &Settings) -> Result<u8, Failure> 
         offline: args.emulate,
         artifacts: args.artifacts.iter().map(|folder| folder.display().to_string()).collect(),
         out: None,
-        output: Form::Text,
+        output,
         sign_in: args.driving.sign_in.clone(),
     };
     run(&plan, settings)
@@ -48,7 +58,7 @@ pub(super) fn dry_run(args: &Apply, settings: &Settings) -> Result<u8, Failure> 
 /// read. Fails with exit 2 if the plan cannot be saved into the file named.
 pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     args.out.as_deref().map(saved::expect_room).transpose()?;
-    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut anstream::stderr())?;
+    let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut outlet::stderr())?;
     if let Some(saved) = loaded.saved.as_ref().filter(|_| args.out.is_some()) {
         return Err(saved.settled("-o"));
     }
@@ -67,7 +77,8 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     let file = loaded.shown(&args.plan);
     let told = plan::render(&findings, &file, loaded.text.as_bytes(), settings.colour);
     // A closed stderr must not stop the plan.
-    drop(anstream::stderr().write_all(told.as_bytes()));
+    drop(outlet::stderr().write_all(told.as_bytes()));
+    ci::show_errors(&file, loaded.text.as_bytes(), &findings, settings);
     let exit_code = match checkup::exit_code(&groups, Exit::Contract.code()) {
         0 if findings.iter().any(Diagnostic::is_error) => Exit::Contract.code(),
         code => code,
@@ -87,7 +98,7 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
     let forecast = Some(forecast);
     let outlook = Outlook { plan, graph, max_parallel, now, forecast, earlier, live, groups, findings };
     match args.output {
-        Form::Json => put(&format!("{:#}\n", outlook.value(exit_code)))?,
+        Form::Json => put_value(&outlook.value(exit_code), Output::Json, String::new)?,
         Form::Markdown => put(&outlook.markdown())?,
         Form::Text => {
             let checks: Vec<String> = outlook.groups.iter().map(Group::text).collect();
@@ -101,7 +112,7 @@ pub(super) fn run(args: &PlanVerb, settings: &Settings) -> Result<u8, Failure> {
         Ok(()) => Ok(exit_code),
         Err(failure) => {
             // A closed stderr must not change the exit code.
-            drop(failure.print(&mut anstream::stderr()));
+            drop(failure.print(&mut outlet::stderr()));
             Ok(if exit_code == Exit::Done.code() { failure.exit.code() } else { exit_code })
         }
     }
@@ -178,7 +189,7 @@ async fn look(args: &PlanVerb, loaded: &LoadedPlan, settings: &Settings) -> Resu
     }
     let clients = connections.clients(&loaded.plan, connect::ASKING)?;
     // A closed stderr must not stop the plan.
-    let note = |text: &str| drop(writeln!(anstream::stderr(), "note: {text}"));
+    let note = |text: &str| drop(writeln!(outlet::stderr(), "note: {text}"));
     let unseen = |why: &CallFailure| {
         note(&format!("the live runs cannot be seen: {}", one_line(&why.to_string())));
     };

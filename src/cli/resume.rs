@@ -8,9 +8,10 @@ use crate::cli::args::{Driving, Inputs, Resume};
 use crate::cli::connect::{self, Connections};
 use crate::cli::contract::Claim;
 use crate::cli::drive::{self, Next, Owned};
+use crate::cli::ending::{self, Driven};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, edited, load, own, pace, secrets};
+use crate::cli::{block_on, edited, load, outlet, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Event, Flow, Recorded, StepState, resume};
 use crate::graph::select;
@@ -31,12 +32,16 @@ pub(super) struct Way {
     pub(super) detach: bool,
 }
 
-/// Goes on with the flow and returns its exit code.
+/// Goes on with the flow, tells how it ended, and returns its exit code.
 ///
 /// Fails, with nothing started, with exit 2 if the name fits no flow or several, 3 or 4 if the edited plan is invalid or
 /// does not fit what has run, 4 if steps that are still to start do not fit their pipelines, 6 if another process has the flow or a newer one stands in its place, 10 or 11 if the
 /// workspace cannot be used and 12 if the journal cannot.
 pub(super) fn run(args: &Resume, settings: &Settings) -> Result<u8, Failure> {
+    ending::tell(carry_out(args, settings), &args.driving, settings)
+}
+
+fn carry_out(args: &Resume, settings: &Settings) -> Result<Driven, Failure> {
     let pace = pace::read(&args.driving, false)?;
     let mut journal = load::journal(settings)?;
     let header = journal.find(args.flow.as_deref())?;
@@ -65,11 +70,11 @@ pub(super) async fn go_on(
     pace: Pace,
     args: &Driving,
     settings: &Settings,
-) -> Result<u8, Failure> {
+) -> Result<Driven, Failure> {
     let (opening, flow_as_it_will_be) = opening(&mut journal, &flow, way, settings)?;
     let Some(mut opening) = opening else {
         tell(&format!("flow {} has nothing left to do", flow.header().id));
-        return Ok(flow.exit_code().unwrap_or(Exit::Done.code()));
+        return Ok(Driven::new(flow.exit_code().unwrap_or(Exit::Done.code()), flow));
     };
     let plan = flow_as_it_will_be.plan();
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
@@ -102,7 +107,7 @@ pub(super) async fn go_on(
     let next = Next::Resume;
     let http = connections.http().clone();
     let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
-    drive::drive(owned, args, settings).await.map(|driven| driven.code)
+    drive::drive(owned, args, settings).await
 }
 
 /// Returns what is recorded first, nothing if there is nothing to do; and the flow as it is once that is.
@@ -167,5 +172,5 @@ fn redo(flow: &Flow, words: &[String]) -> Result<BTreeSet<crate::plan::StepIndex
 
 /// Tells the person something. A closed stderr must not stop a flow.
 pub(super) fn tell(text: &str) {
-    drop(writeln!(anstream::stderr(), "{text}"));
+    drop(writeln!(outlet::stderr(), "{text}"));
 }

@@ -10,6 +10,7 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::contract;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, Anew, LoadedPlan};
+use crate::cli::outlet;
 use crate::cli::replace::replace;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
@@ -316,7 +317,7 @@ pub(super) fn save(
     })?;
     let next = format!("synflow apply {}", quoted(&name));
     // A closed stderr must not stop anything.
-    drop(writeln!(anstream::stderr(), "wrote `{name}`; next: `{next}`"));
+    drop(writeln!(outlet::stderr(), "wrote `{name}`; next: `{next}`"));
     Ok(())
 }
 

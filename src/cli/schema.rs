@@ -1,4 +1,4 @@
-//! `synflow schema [PATH]`: the JSON Schema of plans, or what one key of the language means.
+//! `synflow schema [PATH]`: the JSON Schema of plans, or what one key of the language means; `--events`: that of event streams.
 
 use std::fmt::Write;
 
@@ -10,6 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::put_value;
 use crate::cli::settings::columns;
 use crate::plan::{self, Topic};
+use crate::report::events;
 
 /// The narrowest page that texts are wrapped to.
 const COLUMNS_MIN: usize = 40;
@@ -20,6 +21,9 @@ const DIM: Style = Style::new().dimmed();
 
 /// Prints the schema, or the topic of a path. Fails with exit 2 if there is no such key.
 pub(super) fn run(args: &Schema) -> Result<(), Failure> {
+    if args.events {
+        return put_value(&events::schema(), args.output.unwrap_or(Output::Json), String::new);
+    }
     let output = match (&args.path, args.output) {
         (_, Some(output)) => output,
         (Some(_), None) => Output::Text,

@@ -10,6 +10,7 @@ use etcetera::BaseStrategy;
 
 use crate::cli::args;
 use crate::cli::failure::{Exit, Failure};
+use crate::report::ci::Ci;
 
 /// What a command goes by.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Settings {
     pub(super) is_at_terminal: bool,
     /// Whether stderr takes colours.
     pub(super) colour: bool,
+    /// The CI service that reads what is written.
+    pub(super) ci: Option<Ci>,
 }
 
 impl Settings {
@@ -41,12 +44,32 @@ impl Settings {
             None => platform_state_dir()?,
         };
         let is_at_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
-        Ok(Self { env, state_dir, terminal, is_at_terminal, colour: choice != anstream::ColorChoice::Never })
+        let colour = choice != anstream::ColorChoice::Never;
+        let ci = chosen(global.ci, |name| env.get(name).cloned());
+        Ok(Self { env, state_dir, terminal, is_at_terminal, colour, ci })
     }
 
     /// Returns an environment variable that is set and not empty.
     pub(super) fn env(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// Returns the CI service that reads what this process writes, also where the settings cannot be gathered.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
+pub(super) fn ci(global: &args::Global) -> Option<Ci> {
+    chosen(global.ci, |name| std::env::var(name).ok())
+}
+
+/// Chooses the CI service: as asked for, else by the variable that each sets for its jobs.
+fn chosen(asked: args::CiName, env: impl Fn(&str) -> Option<String>) -> Option<Ci> {
+    let is_set = |name: &str| env(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    match asked {
+        args::CiName::Github => Some(Ci::Github),
+        args::CiName::Azure => Some(Ci::Azure),
+        args::CiName::Auto if is_set("GITHUB_ACTIONS") => Some(Ci::Github),
+        args::CiName::Auto if is_set("TF_BUILD") => Some(Ci::Azure),
+        args::CiName::Auto | args::CiName::None => None,
     }
 }
 

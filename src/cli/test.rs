@@ -13,7 +13,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::rehearse::{self, USUAL_DEFAULT};
 use crate::cli::settings::Settings;
-use crate::cli::{put, put_value};
+use crate::cli::{outlet, put, put_value};
 use crate::flow::Outcome;
 use crate::flow::forecast::Durations;
 use crate::flow::policy;
@@ -42,7 +42,7 @@ struct Verdict<'t> {
 pub(super) fn run(args: &Test, settings: &Settings) -> Result<u8, Failure> {
     let start = rehearse::begins_at(rehearse::AT_DEFAULT)?;
     let open = Chosen { env: args.env.clone(), inputs: Inputs::default() };
-    let loaded = load::plan(&args.plan, &open, false, settings, &mut anstream::stderr())?;
+    let loaded = load::plan(&args.plan, &open, false, settings, &mut outlet::stderr())?;
     if let Some(saved) = &loaded.saved {
         return Err(saved.not_for("test"));
     }
@@ -96,7 +96,7 @@ fn tests_of_file(path: &Path, loaded: &LoadedPlan, settings: &Settings) -> Resul
     plan::load_tests(&bytes, &loaded.plan).map_err(|problems| {
         let text = plan::render(&problems, &path.display().to_string(), &bytes, settings.colour);
         // A closed stderr must not stop anything.
-        drop(std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes()));
+        drop(std::io::Write::write_all(&mut outlet::stderr(), text.as_bytes()));
         Failure { exit: Exit::PlanInvalid, lines: Vec::new(), hints: Vec::new() }
     })
 }

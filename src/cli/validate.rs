@@ -9,7 +9,7 @@ use crate::cli::artifacts::Artifacts;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, CheckedFile};
 use crate::cli::settings::Settings;
-use crate::cli::{put, put_value};
+use crate::cli::{ci, outlet, put, put_exact, put_value};
 use crate::plan::{self, Checked};
 use crate::report::counted;
 
@@ -26,7 +26,7 @@ pub(super) fn run(args: &Validate, settings: &Settings) -> Result<(), Failure> {
         FindingsForm::Yaml => put_data(&files, &artifacts, plan::findings_json, Output::Yaml)?,
         FindingsForm::Sarif => put_data(&files, &artifacts, plan::sarif, Output::Json)?,
         FindingsForm::Github => {
-            with_checked(&files, &artifacts, |plans| put(&plan::github(plans)))?;
+            with_checked(&files, &artifacts, |plans| put_exact(&plan::github(plans)))?;
             count(&files, &artifacts);
         }
     }
@@ -63,7 +63,7 @@ fn hold_against(files: &mut [CheckedFile], artifacts: &Artifacts) -> Result<(), 
                 "note: {name}: the steps in workspace `{key}` were not compared: no `--artifacts` for it"
             );
             // A closed stderr must not stop the check.
-            drop(writeln!(anstream::stderr(), "{note}"));
+            drop(writeln!(outlet::stderr(), "{note}"));
         }
     }
     Ok(())
@@ -80,18 +80,22 @@ fn steps(file: &CheckedFile) -> Option<usize> {
 
 /// Tells people: problems on stderr, good plans on stdout.
 fn tell(files: &[CheckedFile], artifacts: &Artifacts, settings: &Settings) -> Result<(), Failure> {
-    let mut err = anstream::stderr();
+    let mut err = outlet::stderr();
     // A closed stderr must not stop the check.
     let mut say = |text: &str| drop(err.write_all(text.as_bytes()));
     for file in &artifacts.broken {
         say(&plan::render_one(&file.findings, &file.name, &file.bytes, settings.colour));
+        ci::show_findings(&file.name, &file.bytes, &file.findings, settings);
     }
     for file in files {
         if let Some(error) = &file.unreadable {
-            drop(load::unreadable(Path::new(&file.name), error).print(&mut anstream::stderr()));
+            let failure = load::unreadable(Path::new(&file.name), error);
+            drop(failure.print(&mut outlet::stderr()));
+            ci::show_failure(&failure, settings.ci);
             continue;
         }
         say(&plan::render_one(&file.findings, &file.name, &file.bytes, settings.colour));
+        ci::show_findings(&file.name, &file.bytes, &file.findings, settings);
         if let Some(steps) = steps(file) {
             let compared = if artifacts.is_empty() { "" } else { ", compared with their pipelines" };
             put(&format!("{}: ok, {}{compared}\n", file.name, counted(steps, "step")))?;
@@ -140,7 +144,7 @@ fn with_checked<T>(
 
 /// Says on stderr how many plans cannot run, where stdout is read by a program.
 fn count(files: &[CheckedFile], artifacts: &Artifacts) {
-    let mut err = anstream::stderr();
+    let mut err = outlet::stderr();
     let definitions = artifacts.broken.iter().filter_map(|file| plan::verdict(&file.findings, &file.name));
     let plans = files.iter().filter_map(|file| match &file.unreadable {
         Some(error) => Some(format!("cannot read the plan `{}`: {error}", file.name)),

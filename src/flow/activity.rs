@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -181,7 +182,7 @@ pub(super) fn has_failed(activity: &ActivitySeen, activities: &[ActivitySeen]) -
 }
 
 /// What the journal keeps of an ended attempt's activities.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivitiesKept {
     /// In the service's order.
     pub rows: Vec<ActivityRun>,
@@ -191,7 +192,7 @@ pub struct ActivitiesKept {
 }
 
 /// An activity as the journal keeps it. What it was given and what it produced stay with the service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityRun {
     /// Its name in the definition.
     pub name: String,
@@ -218,7 +219,7 @@ pub struct ActivityRun {
 }
 
 /// A run that an activity started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChildRun {
     /// Its id.
     pub run: RunId,

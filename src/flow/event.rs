@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::plan::{Outputs, SecretText, StepId};
 use crate::time::Timestamp;
 
 /// The id of a flow: six or more lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct FlowId(pub String);
 
@@ -28,9 +29,9 @@ impl fmt::Display for FlowId {
 }
 
 /// Synapse's id of a pipeline run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct RunId(pub Uuid);
+pub struct RunId(#[schemars(with = "String", extend("format" = "uuid"))] pub Uuid);
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +48,7 @@ impl FromStr for RunId {
 }
 
 /// What Synapse says of a run (protocol 4). Words it has not used so far are not terminal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RunStatus {
     /// Accepted, waiting for its turn.
     Queued,
@@ -87,7 +88,7 @@ impl fmt::Display for RunStatus {
 }
 
 /// How a step, or one attempt at it, ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The run succeeded, and so did all that counts in it.
@@ -134,7 +135,7 @@ impl fmt::Display for Outcome {
 }
 
 /// An error as the service tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepError {
     /// The service's code; empty where it gave none.
     #[serde(default)]
@@ -150,7 +151,7 @@ pub struct StepError {
 }
 
 /// Why we ask Synapse to cancel a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
     /// The step's `timeout` has passed.
@@ -160,7 +161,7 @@ pub enum CancelReason {
 }
 
 /// Whether a workspace takes the id we send for the id of the run (protocol 2.3, design 6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// No start has told so far.
@@ -185,7 +186,7 @@ impl Trust {
 }
 
 /// How the next attempt may take up a failed run (design 3, rule 8).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Restart {
     /// At its only failed activity.
@@ -201,7 +202,7 @@ pub enum Restart {
 }
 
 /// A person's answer to an attempt that nobody knows the end of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Resolution {
     /// This is its run.
@@ -216,7 +217,7 @@ pub enum Resolution {
 }
 
 /// Something that has happened. `attempt` counts from 1 for each step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A start request with this run id may leave from now on.
@@ -531,7 +532,7 @@ pub struct Recorded {
 }
 
 /// A rerun from a failed activity (protocol 4.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// The run that failed.
     pub run: RunId,

@@ -27,6 +27,7 @@ mod wording;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -55,7 +56,7 @@ pub use step::{Attempt, Origin, StepRun, StepState};
 pub type Definitions = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What a flow was made from; the journal keeps it beside the events.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowHeader {
     /// The flow's id.
     pub id: FlowId,

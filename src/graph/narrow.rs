@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{PlanGraph, Unselectable, select};
 use crate::plan::{Condition, Edge, EdgeRule, Plan, Step, StepId, StepIndex, StepKind};
 
 /// The words of `--select` and `--exclude`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Selection {
     /// Only these steps are left; all if there is none.
     #[serde(default)]

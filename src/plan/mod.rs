@@ -54,6 +54,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -67,7 +68,7 @@ pub use deadline::Deadline;
 pub use diagnostic::{Diagnostic, Span, in_order};
 pub use duration::read as read_duration;
 pub use explanation::Explanation;
-pub use findings::{Checked, github, json as findings_json, sarif};
+pub use findings::{Checked, github, json as findings_json, paragraph as findings_text, sarif};
 pub use format::{FormatFailure, format};
 pub use hooks::{Hook, Hooks, origin_of, shown_address};
 pub use inputs::{names_given, wanted_files};
@@ -83,7 +84,7 @@ pub use words::{list as word_list, nearest};
 pub use workspaces::workspace_at;
 
 /// The name of a step, unique in its plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StepId(Arc<str>);
 

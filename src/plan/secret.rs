@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -30,8 +31,9 @@ const REFERENCE_BYTES_MAX: usize = 4096;
 const VAULT_HOSTS: [&str; 3] = [".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net"];
 
 /// Where a secret is kept. Its text form is what the plan says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum SecretRef {
     /// In an environment variable of this name.
     Env(String),
@@ -248,7 +250,7 @@ fn is_vault_name(name: &str) -> bool {
 }
 
 /// A piece of a text that holds secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Piece {
     /// A text as it is.
@@ -258,7 +260,7 @@ pub enum Piece {
 }
 
 /// A text of a JSON value that holds secrets: where it stands, and the pieces that it is put together from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretText {
     /// Where it stands, as a JSON pointer (RFC 6901).
     pub at: String,

@@ -219,6 +219,7 @@ mod tests {
             error: Some(error("", "", "Synapse no longer knows the run")),
             restart: None,
             outputs: None,
+            activities: None,
         });
         insta::assert_snapshot!(flow(&sample.flow, sample.now), @r"
         ### flow 7f3a9c of nightly &lt;b>@<!-- -->team&lt;/b> waits for a person, started 1m17s ago

@@ -5,7 +5,9 @@
 
 mod bars;
 pub mod checkup;
+pub mod ci;
 pub mod differences;
+pub mod events;
 pub mod graph;
 pub mod json;
 mod lines;

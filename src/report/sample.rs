@@ -18,6 +18,10 @@ use crate::time::{Delay, Timestamp};
 pub(super) struct Sample {
     pub(super) flow: Flow,
     pub(super) now: Timestamp,
+    /// The flow before its first event.
+    pub(super) fresh: Flow,
+    /// All that was recorded.
+    pub(super) recorded: Vec<Recorded>,
     lines: Lines<Vec<u8>>,
     runs: u128,
 }
@@ -60,7 +64,7 @@ impl Sample {
             definitions: std::collections::BTreeMap::new(),
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
-        Self { flow, now, lines: Lines::new(Vec::new()), runs: 0 }
+        Self { fresh: flow.clone(), flow, now, recorded: Vec::new(), lines: Lines::new(Vec::new()), runs: 0 }
     }
 
     /// Lets time pass.
@@ -168,6 +172,7 @@ impl Sample {
         let recorded = Recorded { seq: self.flow.last_seq() + 1, at: self.now, event };
         self.flow.apply(&recorded).expect("the event fits");
         self.lines.on(&recorded, &self.flow);
+        self.recorded.push(recorded);
     }
 }
 

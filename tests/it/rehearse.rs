@@ -433,7 +433,8 @@ fn it_can_be_watched() {
     assert!(said.stderr.contains("2026-01-14, times are UTC"), "{}", said.stderr);
     assert!(said.stderr.contains("succeeded"), "{}", said.stderr);
     let lines: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.first().unwrap()["event"]["kind"], "start_intended");
+    assert_eq!(lines.first().unwrap()["header"]["plan_name"], "seen");
+    assert_eq!(lines[1]["event"]["kind"], "start_intended");
     assert_eq!(lines.last().unwrap()["rehearsal"]["outcome"], "succeeded");
 }
 

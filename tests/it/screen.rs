@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 /// A terminal that remembers what was written and what it shows; its clones are the same terminal.
 #[derive(Clone)]
-struct Screen(Arc<Mutex<Inner>>);
+pub(crate) struct Screen(Arc<Mutex<Inner>>);
 
 struct Inner {
     parser: vt100::Parser,
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 impl Screen {
-    fn new(rows: u16, columns: u16) -> Self {
+    pub(crate) fn new(rows: u16, columns: u16) -> Self {
         let parser = vt100::Parser::new(rows, columns, 10_000);
         Self(Arc::new(Mutex::new(Inner {
             parser,
@@ -45,7 +45,7 @@ impl Screen {
     }
 
     /// Returns the lines shown, without blanks at their ends and without empty lines below.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let inner = self.0.lock().unwrap();
         let (_, columns) = inner.parser.screen().size();
         let lines = inner.parser.screen().rows(0, columns).map(|line| line.trim_end().to_owned());

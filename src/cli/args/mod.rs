@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-pub use crate::cli::forms::{FindingsForm, Outlook, Output, Picture, Progress, Stream, TestForm};
+pub use crate::cli::forms::{CiName, FindingsForm, Outlook, Output, Picture, Progress, Stream, TestForm};
 pub use crate::cli::init::Init;
 use crate::graph::Selection;
 use crate::synapse::AuthMethod;
@@ -38,6 +38,9 @@ pub struct Global {
     /// The folder of the journal [default: the platform's state folder]
     #[arg(long, global = true, value_name = "DIR", env = "SYNFLOW_STATE_DIR", hide_env_values = true)]
     pub state_dir: Option<PathBuf>,
+    /// The CI service whose commands are written: annotations, groups, the job's summary
+    #[arg(long, global = true, value_enum, default_value_t = CiName::Auto, value_name = "SERVICE")]
+    pub ci: CiName,
 }
 
 /// The verbs.
@@ -146,6 +149,9 @@ pub struct Driving {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
     pub progress: Progress,
+    /// What stdout gets: nothing, how the flow stands at the end, or every event as it is recorded
+    #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
+    pub output: Stream,
     /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
     #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
     pub beat: Option<String>,

@@ -67,6 +67,9 @@ pub struct Schema {
     /// The key to explain: `steps.*.retry`, `steps.load.depends_on`, `inputs.type` [default: the whole schema]
     #[arg(value_name = "PATH")]
     pub path: Option<String>,
+    /// Prints the schema of the lines that `--output jsonl` writes
+    #[arg(long, conflicts_with = "path")]
+    pub events: bool,
     /// The form of the answer [default: text with a PATH, json without]
     #[arg(long, value_enum, value_name = "FORM")]
     pub output: Option<Output>,

@@ -14,7 +14,7 @@ use crate::cli::connect::{Connections, Login};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, put, put_value};
+use crate::cli::{block_on, outlet, put, put_value};
 use crate::report::checkup::{self, Group};
 use crate::synapse::Cloud;
 
@@ -24,7 +24,7 @@ use crate::synapse::Cloud;
 pub(super) fn run(args: &Doctor, settings: &Settings) -> Result<u8, Failure> {
     let loaded = match &args.plan {
         None => None,
-        Some(path) => Some(load::plan(path, &args.chosen, false, settings, &mut anstream::stderr())?),
+        Some(path) => Some(load::plan(path, &args.chosen, false, settings, &mut outlet::stderr())?),
     };
     block_on(check(args, settings, loaded.as_ref()))
 }

@@ -2,15 +2,41 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::args::Rehearse;
+use crate::cli::load::{self, LoadedPlan};
 use crate::cli::rehearse::ids;
-use crate::flow::{Outcome, Recorded};
+use crate::flow::{FlowId, Outcome, Recorded};
 use crate::rehearse::Rehearsal;
 use crate::rehearse::account::{Account, BoundBy, Course, why};
+use crate::report::events::StreamLine;
 use crate::time::Delay;
 
-/// Returns an event on a line of its own.
+/// Returns the line that begins the stream, with the plan that the rehearsal itself need not know.
+pub(super) fn first(rehearsal: &Rehearsal, loaded: &LoadedPlan, args: &Rehearse) -> String {
+    let mut line = StreamLine::begin(rehearsal.flow());
+    if let StreamLine::Flow { header, .. } = &mut line {
+        header.plan_file = loaded.shown(&args.plan);
+        header.plan_text.clone_from(&loaded.text);
+        header.plan_sha256 = load::sha256(&loaded.text);
+        header.selection = args.steps.selection();
+    }
+    line.text()
+}
+
+/// Returns the line of an event.
 pub(super) fn line(recorded: &Recorded) -> String {
-    serde_json::to_string(recorded).map(|text| format!("{text}\n")).unwrap_or_default()
+    StreamLine::event(&FlowId::rehearsal(), recorded).text()
+}
+
+/// Returns the line that ends the stream, with the whole answer in it.
+pub(super) fn last(rehearsal: &Rehearsal, account: &Account, exit_code: u8) -> String {
+    let mut line = StreamLine::end(Some(rehearsal.flow()), rehearsal.now(), exit_code, None);
+    if let StreamLine::Summary(ended) = &mut line {
+        let mut whole = whole(rehearsal, account);
+        ended.rehearsal = Some(whole["rehearsal"].take());
+        ended.steps = Some(whole["steps"].take());
+    }
+    line.text()
 }
 
 /// Returns the answer to `rehearse --output json`.

@@ -18,7 +18,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::pace;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, put, put_value};
+use crate::cli::{block_on, ending, outlet, put, put_exact, put_value};
 use crate::driver::now;
 use crate::journal::Journal;
 use crate::plan::{self, Assumptions, StepIndex};
@@ -43,9 +43,17 @@ pub(super) const USUAL_DEFAULT: Delay = Delay::from_secs(300);
 ///
 /// Fails if the plan is invalid (3), an assumption, a script or a time cannot be read (2) or the journal cannot (12).
 pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
+    let done = carry_out(args, settings);
+    match &done {
+        Err(failure) if args.output == Stream::Jsonl => put_exact(&ending::of_nothing(failure)),
+        _ => Ok(()),
+    }?;
+    done
+}
+
+fn carry_out(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
     let start = begins_at(&args.at)?;
-    let mut loaded =
-        load::rehearsed_plan(&args.plan, &args.chosen, start, settings, &mut anstream::stderr())?;
+    let mut loaded = load::rehearsed_plan(&args.plan, &args.chosen, start, settings, &mut outlet::stderr())?;
     loaded.narrow(&args.steps.selection())?;
     let assumptions = assumptions(&loaded, &args.assume)?;
     let (usual_min, usual_max) = USUAL;
@@ -76,10 +84,14 @@ pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
         plan: Arc::clone(&loaded.plan),
     };
     let mut rehearsal = stage(setting)?;
+    if args.output == Stream::Jsonl {
+        put_exact(&json::first(&rehearsal, &loaded, args))?;
+    }
     play(&mut rehearsal, args, settings)?;
-    show(&rehearsal, args, usual, &history)?;
     let (_, code) = rehearsal.outcome();
-    Ok(if args.exit_code { code.unwrap_or(NEVER_ENDS.code()) } else { Exit::Done.code() })
+    let code = if args.exit_code { code.unwrap_or(NEVER_ENDS.code()) } else { Exit::Done.code() };
+    show(&rehearsal, args, usual, &history, code)?;
+    Ok(code)
 }
 
 /// Plays a plan that begins now, by what earlier flows have shown. A step that none of them ran takes no time.
@@ -188,7 +200,7 @@ fn play(rehearsal: &mut Rehearsal, args: &Rehearse, settings: &Settings) -> Resu
             events.push_str(&json::line(recorded));
         }
     });
-    put(&events)
+    put_exact(&events)
 }
 
 /// Plays a rehearsal by the clock, `speed` times faster than it would be.
@@ -208,7 +220,7 @@ fn play_live(
                     events.push_str(&json::line(recorded));
                 }
             });
-            put(&events)?;
+            put_exact(&events)?;
             let Some(next) = next else { break };
             let due = begun + next.since(from).scaled(1.0 / speed);
             loop {
@@ -229,7 +241,13 @@ fn play_live(
     })
 }
 
-fn show(rehearsal: &Rehearsal, args: &Rehearse, usual: Delay, history: &History) -> Result<(), Failure> {
+fn show(
+    rehearsal: &Rehearsal,
+    args: &Rehearse,
+    usual: Delay,
+    history: &History,
+    code: u8,
+) -> Result<(), Failure> {
     let account = Account::of(rehearsal.flow(), rehearsal.now());
     let value = || json::whole(rehearsal, &account);
     let text = || {
@@ -239,7 +257,7 @@ fn show(rehearsal: &Rehearsal, args: &Rehearse, usual: Delay, history: &History)
         Stream::Text => put(&text()),
         Stream::Json => put_value(&value(), Output::Json, String::new),
         Stream::Yaml => put_value(&value(), Output::Yaml, String::new),
-        Stream::Jsonl => put(&format!("{}\n", value())),
+        Stream::Jsonl => put_exact(&json::last(rehearsal, &account, code)),
     }
 }
 

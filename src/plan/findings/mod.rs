@@ -69,7 +69,7 @@ impl<'a> Checked<'a> {
 }
 
 /// Returns a finding in a few lines: what is wrong, what stands below the caret, what to do.
-fn paragraph(finding: &Diagnostic) -> String {
+pub fn paragraph(finding: &Diagnostic) -> String {
     let mut text = finding.message.clone();
     if !finding.label.is_empty() {
         text += ": ";

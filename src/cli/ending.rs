@@ -1,0 +1,84 @@
+//! What a verb that drives a flow says last, once its exit code is known: to the program that reads its stdout, and to the
+//! CI service that it runs in.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::cli::args::{Driving, Output, Stream};
+use crate::cli::ci;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::outlet::{Background, put_value};
+use crate::cli::settings::Settings;
+use crate::driver::now;
+use crate::flow::Flow;
+use crate::report::events::{Problem, StreamLine};
+use crate::report::json;
+
+/// How long a reader of the stream may take for the next piece, once the flow has ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same where the process was asked to leave.
+const PATIENCE_WHEN_LEAVING: Duration = Duration::from_secs(1);
+
+/// How far a process came with a flow.
+pub(super) struct Driven {
+    /// The exit code.
+    pub(super) code: u8,
+    /// The flow as it is then.
+    pub(super) flow: Flow,
+    /// Why the process could not go on, if so.
+    pub(super) failure: Option<Failure>,
+}
+
+impl Driven {
+    /// Makes what came of a flow that the process has followed as far as it was asked to.
+    pub(super) const fn new(code: u8, flow: Flow) -> Self {
+        Self { code, flow, failure: None }
+    }
+}
+
+/// Says last what there is to say, and returns the exit code.
+///
+/// Fails with the failure it was given.
+pub(super) fn tell(
+    done: Result<Driven, Failure>,
+    args: &Driving,
+    settings: &Settings,
+) -> Result<u8, Failure> {
+    let (flow, code, failure) = match done {
+        Ok(Driven { code, flow, failure: None }) => (Some(flow), code, None),
+        Ok(Driven { flow, failure: Some(failure), .. }) => (Some(flow), failure.exit.code(), Some(failure)),
+        Err(failure) => (None, failure.exit.code(), Some(failure)),
+    };
+    let (flow, at) = (flow.as_ref(), now());
+    let is_written = match (args.output, flow) {
+        (Stream::Jsonl, _) => {
+            let line = StreamLine::end(flow, at, code, failure.as_ref().map(problem));
+            // It takes everything.
+            drop(Background.write_all(line.text().as_bytes()));
+            let is_leaving = [Exit::Detached, Exit::Interrupted].iter().any(|exit| exit.code() == code);
+            Background::drain(if is_leaving { PATIENCE_WHEN_LEAVING } else { PATIENCE });
+            Ok(())
+        }
+        (Stream::Json, Some(flow)) => put_value(&json::status(flow, at), Output::Json, String::new),
+        (Stream::Yaml, Some(flow)) => put_value(&json::status(flow, at), Output::Yaml, String::new),
+        (Stream::Json | Stream::Yaml | Stream::Text, _) => Ok(()),
+    };
+    ci::end(flow, code, at, settings);
+    match failure {
+        Some(failure) => Err(failure),
+        None => is_written.map(|()| code),
+    }
+}
+
+/// Returns the only line of a stream before which nothing could begin.
+pub(super) fn of_nothing(failure: &Failure) -> String {
+    StreamLine::end(None, now(), failure.exit.code(), Some(problem(failure))).text()
+}
+
+/// Returns a failure for programs.
+fn problem(failure: &Failure) -> Problem {
+    let mut lines = failure.lines.iter().cloned();
+    let message = lines.next().unwrap_or_else(|| failure.exit.meaning().to_owned());
+    Problem { message, because: lines.collect(), hints: failure.hints.clone() }
+}

@@ -5,6 +5,7 @@ mod activities;
 mod apply;
 mod broken_journals;
 mod cancel;
+mod ci_files;
 mod ci_services;
 mod client;
 mod conditions;

@@ -6,13 +6,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
+use crate::cli::args::ReportForm;
 use crate::cli::outlet;
+use crate::cli::report::Told;
 use crate::cli::settings::Settings;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowId};
+use crate::journal::Journal;
 use crate::plan::{Checked, Diagnostic, Severity};
 use crate::report::ci::{Ci, CiLog, azure_ending, from_top, github_outputs};
 use crate::report::events::StreamLine;
-use crate::report::{markdown, one_line};
+use crate::report::one_line;
 use crate::time::Timestamp;
 
 /// The exit codes of a job that went well.
@@ -51,7 +54,7 @@ pub(super) fn show_failure(failure: &Failure, ci: Option<Ci>) {
 /// Hands on how a flow ended, and its page. What cannot be written is noted on stderr: it changes no exit code.
 pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, settings: &Settings) {
     let Some(ci) = settings.ci else { return };
-    let page = flow.and_then(|flow| match write_page(flow, at, ci, settings) {
+    let page = flow.and_then(|flow| match write_page(flow, ci, settings) {
         Ok(path) => path,
         Err(error) => {
             note(&format!("the summary of the job cannot be written: {error}"));
@@ -92,8 +95,8 @@ fn has_issues(flow: &Flow) -> bool {
 }
 
 /// Writes the flow's page, and hands it on where that is a matter of a file; returns where it stands.
-fn write_page(flow: &Flow, at: Timestamp, ci: Ci, settings: &Settings) -> io::Result<Option<PathBuf>> {
-    let page = markdown::flow(flow, at);
+fn write_page(flow: &Flow, ci: Ci, settings: &Settings) -> io::Result<Option<PathBuf>> {
+    let page = page(&flow.header().id, settings)?;
     if let (Ci::Github, Some(path)) = (ci, settings.env("GITHUB_STEP_SUMMARY")) {
         append(path, &format!("{page}\n"))?;
     }
@@ -105,6 +108,15 @@ fn write_page(flow: &Flow, at: Timestamp, ci: Ci, settings: &Settings) -> io::Re
     let path = Path::new(folder).join(format!("synflow-{}.md", flow.header().id));
     fs::write(&path, page)?;
     Ok(Some(path))
+}
+
+/// Returns the page of a flow, as `synflow report --format markdown` makes it.
+fn page(id: &FlowId, settings: &Settings) -> Result<String, io::Error> {
+    let gone = || io::Error::other("the journal is not there any more");
+    let mut journal =
+        Journal::open_existing(&settings.state_dir).map_err(io::Error::other)?.ok_or_else(gone)?;
+    let told = Told::read(&mut journal, id).map_err(|failure| io::Error::other(failure.lines.join(": ")))?;
+    Ok(told.text(ReportForm::Markdown))
 }
 
 fn append(path: &str, text: &str) -> io::Result<()> {

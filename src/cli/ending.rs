@@ -5,14 +5,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cli::args::{Driving, Output, Stream};
-use crate::cli::ci;
+use crate::cli::{ci, report};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::outlet::{Background, put_value};
 use crate::cli::settings::Settings;
 use crate::driver::now;
 use crate::flow::Flow;
 use crate::report::events::{Problem, StreamLine};
-use crate::report::json;
+use crate::report::json as of_flow;
 
 /// How long a reader of the stream may take for the next piece, once the flow has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,10 +60,13 @@ pub(super) fn tell(
             Background::drain(if is_leaving { PATIENCE_WHEN_LEAVING } else { PATIENCE });
             Ok(())
         }
-        (Stream::Json, Some(flow)) => put_value(&json::status(flow, at), Output::Json, String::new),
-        (Stream::Yaml, Some(flow)) => put_value(&json::status(flow, at), Output::Yaml, String::new),
+        (Stream::Json, Some(flow)) => put_value(&of_flow::status(flow, at), Output::Json, String::new),
+        (Stream::Yaml, Some(flow)) => put_value(&of_flow::status(flow, at), Output::Yaml, String::new),
         (Stream::Json | Stream::Yaml | Stream::Text, _) => Ok(()),
     };
+    if let Some(flow) = flow {
+        report::at_end(args.report.as_deref(), &flow.header().id, settings);
+    }
     ci::end(flow, code, at, settings);
     match failure {
         Some(failure) => Err(failure),

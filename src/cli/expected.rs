@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::cli::load;
-use crate::flow::forecast::{self, DURATIONS_MAX, Durations};
-use crate::flow::{Event, Flow};
+use crate::flow::forecast::{self, DURATIONS_MAX, Durations, Forecast};
+use crate::flow::{Event, Flow, FlowId, edge};
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
+use crate::report::story::Known;
 use crate::time::Delay;
 
 /// How many steps of earlier flows are read: a plan of ten thousand must not begin late because it was big before.
 const STEPS_READ_MAX: usize = 20_000;
+
+/// How many flows back a flow is looked for whose forecast is told after its end.
+const LOOKED_BACK_MAX: usize = 500;
 
 /// What earlier flows of a plan have shown.
 #[derive(Debug, Default)]
@@ -53,9 +57,45 @@ pub(super) fn history(
     environment: &str,
     is_emulated: bool,
 ) -> Result<History, JournalError> {
+    let ids = journal.newest_of_plan(plan_name, environment, is_emulated, DURATIONS_MAX)?;
+    Ok(read(journal, ids))
+}
+
+/// Returns what the flows of its plan and environment before a flow have shown, and when it was to end by that.
+///
+/// Fails if the journal cannot be read. A flow that this version cannot read is passed over.
+pub(super) fn before(journal: &mut Journal, id: &FlowId) -> Result<Known, JournalError> {
+    let Some(header) = journal.header(id)? else { return Ok(Known::default()) };
+    let (name, environment) = (&header.plan_name, &header.environment);
+    let newest = journal.newest_of_plan(name, environment, header.emulated, LOOKED_BACK_MAX)?;
+    let earlier = newest.into_iter().skip_while(|other| other != id).skip(1).take(DURATIONS_MAX);
+    let history = read(journal, earlier.collect());
+    let begun = header.created_at;
+    let end = Flow::from_header(header).ok().filter(|flow| is_foreseen(flow, &history.durations));
+    let end = end.and_then(|flow| Some(Forecast::new(&flow, &history.durations)?.end(&flow, begun)));
+    Ok(Known {
+        expected: end.map(|end| end.since(begun)),
+        durations: history.durations,
+        earlier_flows: history.flows,
+    })
+}
+
+/// Says whether it is known of every step that runs if all goes well how long it takes: of fewer no end can be told.
+fn is_foreseen(flow: &Flow, durations: &Durations) -> bool {
+    flow.steps().all(|(_, step, _)| {
+        let may_not_run = step.when.is_some()
+            || step.spared.is_some()
+            || step.is_final
+            || step.depends_on.iter().any(|edge| !edge::is_met_by_success(&edge.rule));
+        may_not_run || durations.contains_key(&(step.id.clone(), step.pipeline.clone()))
+    })
+}
+
+/// Reads what flows have shown, newest first.
+fn read(journal: &mut Journal, ids: Vec<FlowId>) -> History {
     let mut history = History::default();
     let mut steps_read = 0;
-    for id in journal.newest_of_plan(plan_name, environment, is_emulated, DURATIONS_MAX)? {
+    for id in ids {
         let Ok(earlier) = load::flow(journal, &id) else { continue };
         forecast::gather(&earlier, &mut history.took);
         for (_, step, run) in earlier.steps() {
@@ -72,5 +112,5 @@ pub(super) fn history(
     let took = history.took.iter();
     let medians = took.filter_map(|(step, took)| Some((step.clone(), forecast::median(took)?)));
     history.durations = medians.collect();
-    Ok(history)
+    history
 }

@@ -87,6 +87,19 @@ pub enum Picture {
     Json,
 }
 
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    /// One file for browsers and mails: graph, timeline, errors
+    Html,
+    /// For programs
+    Json,
+    /// The XML of `JUnit`, for CI: a case for each step
+    Junit,
+    /// For a job's summary, a pull request or a chat
+    Markdown,
+}
+
 /// The form of what was found in plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FindingsForm {

@@ -34,6 +34,7 @@ mod pace;
 mod plan;
 mod rehearse;
 mod replace;
+mod report;
 mod resolve;
 mod resume;
 mod saved;
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Diff(args) => diff::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Graph(args) => graph::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Report(args) => report::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Import(args) => import::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Doctor(args) => doctor::run(&args, &Settings::gather(&cli.global)?),
         Verb::Emulate(args) => emulate::run(&args).map(|()| done),

@@ -20,7 +20,7 @@ use crate::flow::policy;
 use crate::plan::{self, Assumptions, Given, GivenFile, StepId, TestCase};
 use crate::rehearse::account::{Account, why};
 use crate::rehearse::{KnownOutputs, Lengths, Rehearsal, Setting};
-use crate::report::{counted, one_line, xml};
+use crate::report::{counted, junit, one_line};
 
 /// Something that is not as a test expects it.
 struct Mismatch {
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Test, settings: &Settings) -> Result<u8, Failure> {
         TestForm::Json => {
             put_value(&as_json(&verdicts, &loaded.plan.name), Output::Json, String::new)?;
         }
-        TestForm::Junit => put(&junit(&verdicts, file, &loaded.plan.name))?,
+        TestForm::Junit => put(&as_junit(&verdicts, file, &loaded.plan.name))?,
     }
     Ok(if failed == 0 { Exit::Done.code() } else { Exit::PipelinesFailed.code() })
 }
@@ -255,29 +255,27 @@ fn as_json(verdicts: &[Verdict<'_>], plan: &str) -> Value {
 }
 
 /// Returns the verdicts as the XML of `JUnit`, which CI systems read.
-fn junit(verdicts: &[Verdict<'_>], file: &Path, plan: &str) -> String {
-    let failed = verdicts.iter().filter(|verdict| !verdict.mismatches.is_empty()).count();
-    let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\">\n",
-        xml(plan),
-        verdicts.len()
-    );
-    for Verdict { test, mismatches } in verdicts {
-        let (name, file) = (xml(&test.name), xml(&file.display().to_string()));
-        let head = format!("    <testcase name=\"{name}\" classname=\"{}\" file=\"{file}\"", xml(plan));
-        let Some(first) = mismatches.first() else {
-            let _ = writeln!(out, "{head}/>");
-            continue;
-        };
-        let told = mismatches.iter().flat_map(|it| std::iter::once(&it.what).chain(&it.because));
-        let told: Vec<String> = told.map(|line| xml(&one_line(line))).collect();
-        let _ = writeln!(
-            out,
-            "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>",
-            xml(&one_line(&first.what)),
-            told.join("\n")
-        );
-    }
-    out.push_str("  </testsuite>\n</testsuites>\n");
-    out
+fn as_junit(verdicts: &[Verdict<'_>], file: &Path, plan: &str) -> String {
+    let case = |verdict: &Verdict<'_>| {
+        let told = verdict.mismatches.iter().flat_map(|it| std::iter::once(&it.what).chain(&it.because));
+        let told: Vec<String> = told.map(|line| one_line(line)).collect();
+        let failed = verdict.mismatches.first().map(|first| junit::Verdict::Failed {
+            kind: "mismatch".to_owned(),
+            message: first.what.clone(),
+            text: told.join("\n"),
+        });
+        junit::Case {
+            name: verdict.test.name.clone(),
+            class: plan.to_owned(),
+            took: None,
+            verdict: failed.unwrap_or(junit::Verdict::Passed),
+            output: String::new(),
+        }
+    };
+    junit::junit(&junit::Suite {
+        name: plan.to_owned(),
+        file: file.display().to_string(),
+        cases: verdicts.iter().map(case).collect(),
+        ..junit::Suite::default()
+    })
 }

@@ -10,13 +10,17 @@ pub mod differences;
 pub mod events;
 pub mod graph;
 pub mod json;
+pub mod junit;
 mod lines;
 pub mod markdown;
 pub mod outlook;
+pub mod page;
 #[cfg(test)]
 mod sample;
 mod several;
 mod sheet;
+pub mod story;
+mod studio;
 mod summary;
 pub mod table;
 mod text;

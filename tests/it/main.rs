@@ -52,6 +52,7 @@ mod readme;
 mod reference;
 mod rehearse;
 mod renderers;
+mod report_verb;
 mod resolve;
 mod resume;
 mod resuming;

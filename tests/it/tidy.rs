@@ -28,6 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("emulator::script", &["time", "emulator::model"]),
     ("rehearse", &["time", "plan", "graph", "flow", "emulator::model"]),
     ("report::graph", &["time", "plan", "graph", "flow", "report"]),
+    ("report::story", &["time", "plan", "graph", "flow", "report"]),
+    ("report::page", &["time", "flow", "report", "report::graph", "report::story"]),
     // Acting.
     ("journal", &["time", "flow"]),
     ("synapse", &["time", "flow", "definition"]),
@@ -55,6 +57,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "emulator",
             "report",
             "report::graph",
+            "report::story",
+            "report::page",
             "hook",
             "driver",
         ],
@@ -76,6 +80,8 @@ const PURE: &[&str] = &[
     "emulator::script",
     "rehearse",
     "report::graph",
+    "report::story",
+    "report::page",
     "import",
 ];
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Chosen, Steps};
-use crate::cli::forms::{Output, Picture};
+use crate::cli::forms::{Output, Picture, ReportForm};
 
 /// Shows a flow.
 #[derive(Debug, Args)]
@@ -65,6 +65,20 @@ pub struct Graph {
     #[arg(long)]
     pub expand: bool,
     /// Writes the picture into this file
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Reports a flow.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the latest]
+    #[arg(value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = ReportForm::Html, value_name = "FORM")]
+    pub format: ReportForm,
+    /// Writes the report into this file; `-` is stdout [default: `synflow-FLOW.html` for HTML, else stdout]
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-pub use crate::cli::forms::{CiName, FindingsForm, Outlook, Output, Picture, Progress, Stream, TestForm};
+pub use crate::cli::forms::{CiName, FindingsForm, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm};
 pub use crate::cli::init::Init;
 use crate::graph::Selection;
 use crate::synapse::AuthMethod;
 
-pub use looking::{Diff, Flows, Graph, Status};
+pub use looking::{Diff, Flows, Graph, Report, Status};
 pub use planning::{Fmt, Import, PlanVerb, Rehearse, Test, Validate};
 pub use running::{Apply, Cancel, Resolve, Resume, Unlock};
 pub use tools::{Completions, Doctor, Emulate, Explain, Schema};
@@ -76,6 +76,8 @@ pub enum Verb {
     Diff(Diff),
     /// Draws a plan, or a flow with its outcomes
     Graph(Graph),
+    /// Writes a flow as one file: HTML with graph, timeline and errors, or JSON, `JUnit` or Markdown
+    Report(Report),
     /// Checks sign-in, network, clock and permissions, and says what to do about each fault
     Doctor(Doctor),
     /// Serves a local Synapse workspace over HTTP or HTTPS
@@ -152,6 +154,9 @@ pub struct Driving {
     /// What stdout gets: nothing, how the flow stands at the end, or every event as it is recorded
     #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
     pub output: Stream,
+    /// Writes the report of the flow, as `synflow report` does, into this file at the end, whatever became of it
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
     #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
     pub beat: Option<String>,

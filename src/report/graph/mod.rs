@@ -5,6 +5,7 @@
 
 mod dot;
 mod draw;
+mod inline;
 mod json;
 mod layout;
 mod mermaid;
@@ -13,6 +14,7 @@ mod text;
 
 pub use dot::dot;
 pub use draw::draw;
+pub use inline::{inline, waves};
 pub use json::json;
 pub use mermaid::{EDGES_MAX as MERMAID_EDGES_MAX, TEXT_MAX as MERMAID_TEXT_MAX, mermaid};
 pub use svg::svg;

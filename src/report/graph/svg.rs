@@ -14,8 +14,8 @@ const MARGIN: f64 = 20.0;
 const INSIDE: f64 = 11.0;
 
 /// How wide a column of text is: a little more than any usual monospaced font needs at its size.
-const NAME_COLUMN: f64 = 7.5;
-const SMALL_COLUMN: f64 = 6.4;
+pub(super) const NAME_COLUMN: f64 = 7.5;
+pub(super) const SMALL_COLUMN: f64 = 6.4;
 
 /// The longest text of a box, in columns; the whole text is its title.
 const NAME_COLUMNS_MAX: usize = 30;
@@ -209,7 +209,7 @@ fn inside(node: &Node, width: f64) -> String {
 }
 
 /// Returns the two lines of a box, cut.
-fn lines(node: &Node) -> (String, String) {
+pub(super) fn lines(node: &Node) -> (String, String) {
     let first = one_line(&name(node));
     // The number of iterations must not be what is cut off.
     let count = match &node.kind {
@@ -229,12 +229,12 @@ fn box_width(node: &Node) -> f64 {
     (text + 2.0 * INSIDE).max(BOX_WIDTH_MIN).ceil()
 }
 
-fn columns(text: &str, column: f64) -> f64 {
+pub(super) fn columns(text: &str, column: f64) -> f64 {
     width(text) as f64 * column
 }
 
 /// Returns the path of an arrow: bent in the gaps, straight across columns.
-fn curve(points: &[(f64, f64)]) -> String {
+pub(super) fn curve(points: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (at, pair) in points.chunks(2).enumerate() {
         let [(x, y), (to_x, to_y)] = pair else { continue };

@@ -9,7 +9,9 @@ use serde_json::Map;
 use synflow::flow::decide::{Effect, decide};
 use synflow::flow::policy::Limits;
 use synflow::flow::watch::Watch;
-use synflow::flow::{Event, Flow, FlowHeader, FlowId, Recorded, RunId, RunSeen, RunStatus, observe};
+use synflow::flow::{
+    Event, Flow, FlowHeader, FlowId, Recorded, RunActivities, RunId, RunSeen, RunStatus, observe,
+};
 use synflow::graph::PlanGraph;
 use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Step, StepId, StepIndex, Workspace};
 use synflow::time::{Delay, Timestamp};
@@ -140,7 +142,7 @@ fn play(flow: &mut Flow) -> u64 {
             };
             let event = observe::run_seen(flow, step, &seen).expect("the run has ended");
             record(flow, now, event);
-            let event = observe::judged(flow, step, &[]);
+            let event = observe::judged(flow, step, &RunActivities::default());
             record(flow, now, event);
         }
         now = now + limits.beat;

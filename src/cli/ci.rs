@@ -5,8 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::failure::Failure;
 use crate::cli::args::ReportForm;
+use crate::cli::failure::Failure;
 use crate::cli::outlet;
 use crate::cli::report::Told;
 use crate::cli::settings::Settings;

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cli::args::{Driving, Output, Stream};
-use crate::cli::{ci, report};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::outlet::{Background, put_value};
 use crate::cli::settings::Settings;
+use crate::cli::{ci, report};
 use crate::driver::now;
 use crate::flow::Flow;
 use crate::report::events::{Problem, StreamLine};

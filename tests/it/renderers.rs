@@ -5,11 +5,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use synflow::flow::Flow;
+use synflow::flow::{Flow, Recorded};
 use synflow::journal::Journal;
 use synflow::report::ci::{Ci, CiLog, Guarded};
 use synflow::report::events::{Events, StreamLine};
-use synflow::report::{Bars, Lines, Report, Several, end_block, markdown};
+use synflow::report::story::{self, Known};
+use synflow::report::{Bars, Lines, Report, Several, end_block};
 
 use crate::screen::Screen;
 use crate::space::{Said, TestSpace, root};
@@ -89,9 +90,13 @@ fn lines_commands_and_pages_are_told_again_word_for_word() {
         let Some(StreamLine::Summary(ended)) = stream.last() else { panic!("{:?}", stream.last()) };
         let block = end_block(&flow, ended.at);
         assert!(said.stderr.contains("bad") && text.text().contains("failed: bad"), "{block}");
+        let events: Vec<Recorded> = stream.iter().filter_map(StreamLine::recorded).collect();
+        let story = story::tell(&flow, &events, &Known::default(), ended.at);
         if ci.is_some() {
-            assert_eq!(page.trim_end(), markdown::flow(&flow, ended.at).trim_end());
+            assert_eq!(page.trim_end(), story::markdown(&story).trim_end());
         }
+        let junit = space.run("report --format junit");
+        assert_eq!(junit.stdout, story::junit(&story), "{}", junit.stderr);
         // The stream tells itself.
         let (again, flow) = (Shared::default(), ended.flow.clone());
         let Some(StreamLine::Flow { header, .. }) = stream.first() else { panic!("{:?}", stream.first()) };

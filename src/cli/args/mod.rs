@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-pub use crate::cli::forms::{CiName, FindingsForm, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm};
+pub use crate::cli::forms::{
+    CiName, FindingsForm, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm,
+};
 pub use crate::cli::init::Init;
 use crate::graph::Selection;
 use crate::synapse::AuthMethod;

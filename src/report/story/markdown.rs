@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::report::story::{Cause, StepStory, Story};
 use crate::report::markdown::{code, code_cell, text};
+use crate::report::story::{Cause, StepStory, Story};
 use crate::report::text::{counted, cut, one_line};
 
 /// How many causes and steps are told before the rest is only counted: a comment on GitHub has room for 65,536

@@ -8,14 +8,14 @@ use synflow::plan::StepId;
 use crate::space::TestSpace;
 use crate::witness::{Stage, plan_at};
 
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r"
 defaults: { duration: 20ms }
 pipelines:
   copy_all:
     outcome: failed
     activities:
       Copy_2: { error: { code: UserErrorInvalidTable, message: no table dbo.Customers } }
-"#;
+";
 
 /// Returns the definition of a pipeline that calls another and waits for it.
 fn calling(name: &str, activity: &str, child: &str) -> String {

@@ -183,7 +183,9 @@ fn the_stream_is_the_flow() {
     // Its last line is how it ended.
     let Some(StreamLine::Summary(ended)) = lines.last() else { panic!("{:?}", lines.last()) };
     let mut flow = Flow::from_header((**header).clone()).unwrap();
-    events.iter().for_each(|event| flow.apply(event).unwrap());
+    for event in &events {
+        flow.apply(event).unwrap();
+    }
     assert_eq!((ended.exit_code, flow.exit_code()), (1, Some(1)));
     assert_eq!(ended.outcome.as_deref(), Some("failed"));
     assert_eq!(ended.counts.map(|counts| counts.total), Some(flow.counts().total));
@@ -254,7 +256,8 @@ fn a_reader_that_goes_away_or_stalls_stops_no_flow() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(space.status()["flow"]["outcome"], "failed");
     // It never reads: the pipe takes less than the flow says.
-    let wide: String = (0..400).map(|n| format!("  s{n}: {{}}\n")).collect();
+    let wide: Vec<String> = (0..400).map(|n| format!("  s{n}: {{}}\n")).collect();
+    let wide = wide.concat();
     let plan = space.write(
         "wide.yaml",
         &format!("version: 1\nname: wide\nworkspace: w\nmax_parallel: 400\nsteps:\n{wide}"),

@@ -39,6 +39,9 @@ pub mod rehearse;
 
 pub mod report;
 
+#[cfg(feature = "otel")]
+pub mod otlp;
+
 pub mod driver;
 
 pub mod cli;

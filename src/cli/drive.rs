@@ -8,7 +8,7 @@ use crate::cli::args::{Driving, Progress, Stream};
 use crate::cli::ending::Driven;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{ci, expected, outlet, pace, signals};
+use crate::cli::{ci, expected, outlet, pace, signals, traces};
 use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
 use crate::flow::{Event, Flow, FlowId, RunId, Trust};
 use crate::hook::Post;
@@ -65,8 +65,8 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
     let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let durations = expected::durations(&mut journal, &flow, &opening)?;
+    let report = traces::along(reports(args, &flow, settings), &flow, &mut journal, &http, settings);
     let post = Post::new(http, pace::hook_limit(args)?);
-    let report = reports(args, &flow, settings);
     let mut driver =
         Driver::new(flow, pace, journal, clients, secrets, report).with_durations(durations).with_post(post);
     let (sender, mut wishes) = mpsc::unbounded_channel();

@@ -44,6 +44,7 @@ mod settings;
 mod signals;
 mod status;
 mod test;
+mod traces;
 mod unlock;
 mod validate;
 

@@ -24,6 +24,9 @@ mod studio;
 mod summary;
 pub mod table;
 mod text;
+// Its tests run in every build, what sends its spans is only in that with the feature.
+#[cfg(any(feature = "otel", test))]
+pub mod trace;
 mod wording;
 
 use crate::flow::{ActivitySeen, Flow, FlowHeader, Recorded};

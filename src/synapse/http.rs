@@ -107,6 +107,27 @@ impl Http {
         self.send_within(limit, request).await.map(|answer| answer.status).map_err(PostFailure::NoAnswer)
     }
 
+    /// Sends a request that others have prepared, once and without a token. Plain http may be meant: whoever named the
+    /// address has chosen it.
+    ///
+    /// Fails if nothing whole answers within `limit`.
+    #[cfg(feature = "otel")]
+    pub async fn forward(
+        &self,
+        request: http::Request<Vec<u8>>,
+        limit: Delay,
+    ) -> Result<http::Response<Vec<u8>>, NoAnswer> {
+        let broken = |cause: String| NoAnswer::of(NoAnswerKind::Cut, cause);
+        let (parts, body) = request.into_parts();
+        let url = Url::parse(&parts.uri.to_string()).map_err(|error| broken(error.to_string()))?;
+        let request = self.request(parts.method, url).headers(parts.headers).body(body);
+        let Answer { status, headers, body } = self.send_within(limit, request).await?;
+        let mut response = http::Response::new(body.map_err(|error| broken(error.to_string()))?);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let client = if is_loopback(&url) { &self.direct } else { &self.outward };
         client.request(method, url)

@@ -71,6 +71,7 @@ mod starting;
 mod streams;
 mod test_verb;
 mod tidy;
+mod traces;
 mod validate;
 mod watching;
 mod wire;

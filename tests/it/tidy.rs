@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report::graph", &["time", "plan", "graph", "flow", "report"]),
     ("report::story", &["time", "plan", "graph", "flow", "report"]),
     ("report::page", &["time", "flow", "report", "report::graph", "report::story"]),
+    ("report::trace", &["time", "plan", "flow", "report"]),
     // Acting.
     ("journal", &["time", "flow"]),
     ("synapse", &["time", "flow", "definition"]),
@@ -37,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("emulator::server", &["time", "emulator::model"]),
     ("emulator", &["time"]),
     ("report", &["time", "plan", "graph", "flow", "diff", "definition"]),
+    ("otlp", &["time", "plan", "flow", "synapse", "report", "report::trace"]),
     ("hook", &["time", "synapse"]),
     ("driver", &["time", "plan", "graph", "flow", "journal", "synapse", "secret", "hook", "report"]),
     (
@@ -59,6 +61,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report::graph",
             "report::story",
             "report::page",
+            "otlp",
             "hook",
             "driver",
         ],
@@ -82,6 +85,7 @@ const PURE: &[&str] = &[
     "report::graph",
     "report::story",
     "report::page",
+    "report::trace",
     "import",
 ];
 

@@ -57,6 +57,8 @@ impl Begun<'_> {
             emulate::Emulated::start(&self.loaded.plan, args.script.as_deref(), &args.artifacts, args.speed)
                 .await?;
         emulated.move_in(&mut self.loaded);
+        // Who watches it must be able to tell when this process is gone.
+        self.journal.attend(&self.header.id)?;
         let (surroundings, sign_in) = emulated.sign_in(self.settings);
         let mut connections = Connections::prepare(&surroundings, &sign_in)?;
         self.start(&mut connections, None, false).await

@@ -5,13 +5,14 @@ use crate::cli::connect::{self, Connections};
 use crate::cli::drive::{self, Next, Owned};
 use crate::cli::ending::{self, Driven};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::find::find_step;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, load, own, pace, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
-use crate::plan::{StepId, StepIndex, nearest};
+use crate::plan::StepId;
 use crate::report::one_line;
 use crate::time::Delay;
 
@@ -48,21 +49,6 @@ fn carry_out(args: &Cancel, settings: &Settings) -> Result<Driven, Failure> {
     }
     let cancel = Cancelling { args, settings, pace, header, step };
     block_on(cancel.carry_out(journal, flow))
-}
-
-/// Finds a step by its id.
-///
-/// Fails with exit 2 and the nearest id if the plan has none.
-pub(super) fn find_step(flow: &Flow, name: &str) -> Result<StepIndex, Failure> {
-    flow.index(&StepId::new(name)).ok_or_else(|| {
-        let ids = flow.plan().steps.iter().map(|step| step.id.as_str());
-        let near = nearest(name, ids).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Failure::new(
-            Exit::Usage,
-            format!("flow `{}` has no step `{}`{near}", flow.header().id, one_line(name)),
-        )
-        .hint(format!("`synflow status {}` lists the steps", flow.header().id))
-    })
 }
 
 /// Returns the only real flow that has not ended. One that has settled and not been recorded as ended is about to be.

@@ -15,7 +15,7 @@ use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
 use crate::report::events::Events;
-use crate::report::{Bars, Lines, Report, Several};
+use crate::report::{Bars, Beside, Lines, Report, Several};
 use crate::secret::Secrets;
 use crate::synapse::{Http, SynapseClient};
 
@@ -65,7 +65,8 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
     let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let durations = expected::durations(&mut journal, &flow, &opening)?;
-    let report = traces::along(reports(args, &flow, settings), &flow, &mut journal, &http, settings);
+    let mut report = traces::along(reports(args, &flow, settings), &flow, &mut journal, &http, settings);
+    report.compare(&Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() });
     let post = Post::new(http, pace::hook_limit(args)?);
     let mut driver =
         Driver::new(flow, pace, journal, clients, secrets, report).with_durations(durations).with_post(post);

@@ -9,8 +9,9 @@ use crate::flow::forecast::{self, DURATIONS_MAX, Durations, Forecast};
 use crate::flow::{Event, Flow, FlowId, edge};
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
+use crate::report::Beside;
 use crate::report::story::Known;
-use crate::time::Delay;
+use crate::time::{Delay, Timestamp};
 
 /// How many steps of earlier flows are read: a plan of ten thousand must not begin late because it was big before.
 const STEPS_READ_MAX: usize = 20_000;
@@ -46,6 +47,34 @@ pub(super) fn durations(
     }
     let header = flow.header();
     Ok(history(journal, &header.plan_name, &header.environment, header.emulated)?.durations)
+}
+
+/// Returns what is known beside a flow that is looked at, which `driver` drives.
+///
+/// Fails if the journal cannot be read.
+pub(super) fn beside(
+    journal: &mut Journal,
+    flow: &Flow,
+    driver: Option<String>,
+    now: Timestamp,
+) -> Result<Beside, JournalError> {
+    let usual = usual(journal, flow)?;
+    if flow.is_settled() || flow.is_given_up() {
+        return Ok(Beside { usual, ..Beside::default() });
+    }
+    let header = flow.header();
+    let steps = history(journal, &header.plan_name, &header.environment, header.emulated)?.durations;
+    // Of a flow that nobody drives nobody can say when it goes on.
+    let forecast = Forecast::new(flow, &steps).filter(|_| driver.is_some());
+    let end = forecast.map(|forecast| forecast.end(flow, now));
+    Ok(Beside { usual, steps, end, driver })
+}
+
+/// Returns how long flows like this one usually take.
+///
+/// Fails if the journal cannot be read.
+pub(super) fn usual(journal: &mut Journal, flow: &Flow) -> Result<Option<Delay>, JournalError> {
+    Ok(forecast::median(&journal.lengths_of_like(flow.header(), DURATIONS_MAX)?))
 }
 
 /// Returns what the newest flows of a plan and environment have shown.

@@ -2,6 +2,9 @@
 
 use clap::ValueEnum;
 
+use crate::flow::Flow;
+use crate::report::json;
+
 /// The forms of what would happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Outlook {
@@ -113,4 +116,68 @@ pub enum FindingsForm {
     Sarif,
     /// Annotations for GitHub Actions
     Github,
+}
+
+/// How a flow ended or stands, as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum FlowWord {
+    /// Nothing went wrong that was not allowed to
+    Succeeded,
+    /// A step failed
+    Failed,
+    /// A step timed out
+    TimedOut,
+    /// All went well, after the deadline
+    DeadlineMissed,
+    /// A person cancelled it, or others one of its runs
+    Cancelled,
+    /// A person must look
+    Unknown,
+    /// It has not ended
+    Unfinished,
+    /// A process has left it; its runs go on
+    Detached,
+    /// A person began another instead
+    GivenUp,
+    /// This synflow cannot read it
+    Unreadable,
+}
+
+impl FlowWord {
+    /// Returns the word as it is typed.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::DeadlineMissed => "deadline_missed",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Unfinished => "unfinished",
+            Self::Detached => "detached",
+            Self::GivenUp => "given_up",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// Says whether it is the word for this flow, if that could be read.
+    pub(super) fn fits(self, flow: &Result<Flow, String>) -> bool {
+        flow.as_ref().map_or("unreadable", json::flow_word) == self.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::FlowWord;
+
+    #[test]
+    fn words_are_typed_as_they_are_shown() {
+        for word in FlowWord::value_variants() {
+            let typed = word.to_possible_value().map(|value| value.get_name().to_owned());
+            assert_eq!(typed.as_deref(), Some(word.text()));
+        }
+    }
 }

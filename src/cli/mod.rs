@@ -20,6 +20,7 @@ mod ending;
 mod expected;
 mod explain;
 pub mod failure;
+mod find;
 mod flows;
 mod fmt;
 mod forms;
@@ -28,10 +29,13 @@ mod import;
 mod init;
 mod lines_diff;
 mod load;
+mod logs;
+mod moment;
 mod outlet;
 mod own;
 mod pace;
 mod plan;
+mod prune;
 mod rehearse;
 mod replace;
 mod report;
@@ -47,6 +51,8 @@ mod test;
 mod traces;
 mod unlock;
 mod validate;
+mod watch;
+mod why;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -108,6 +114,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Resolve(args) => resolve::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Unlock(args) => unlock::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Status(args) => status::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Watch(args) => watch::run(&args, &Settings::gather(&cli.global)?),
+        Verb::Why(args) => why::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
+        Verb::Logs(args) => logs::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Flows(args) => flows::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Diff(args) => diff::run(&args, &Settings::gather(&cli.global)?).map(|()| done),
         Verb::Graph(args) => graph::run(&args, &Settings::gather(&cli.global)?).map(|()| done),

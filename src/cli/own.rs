@@ -10,6 +10,10 @@ use crate::time::Delay;
 /// How long to wait before looking again whether a key is free.
 const LOOK_AGAIN: Delay = Delay::from_secs(1);
 
+/// How long the owner on another machine may be silent before it counts as gone: the clocks of two machines differ, and signs
+/// of life come every ten seconds.
+const SILENCE_MAX: Delay = Delay::from_secs(60);
+
 /// Returns this process, as a person on another screen would look for it.
 pub(super) fn holder() -> Holder {
     let unknown = |_| "unknown".to_owned();
@@ -88,6 +92,43 @@ pub(super) fn bring_back(journal: &mut Journal, id: &FlowId) -> Result<Flow, Fai
         }
     }
     Ok(flow)
+}
+
+/// Says whether a process drives a flow now: one of this machine, which a lock shows, or one of another machine on the same
+/// journal, as long as it gives signs of life.
+pub(super) fn is_driven(journal: &mut Journal, header: &FlowHeader) -> Result<bool, JournalError> {
+    if header.emulated {
+        return journal.is_attended(&header.id);
+    }
+    let lease = journal.lease(&header.key())?.filter(|lease| lease.flow == header.id);
+    Ok(lease.is_some_and(|lease| is_alive(&lease)))
+}
+
+/// Says who drives a flow now; nothing if nobody does.
+pub(super) fn driver(journal: &mut Journal, header: &FlowHeader) -> Result<Option<String>, JournalError> {
+    if header.emulated {
+        let is_driven = journal.is_attended(&header.id)?;
+        return Ok(is_driven.then(|| "driven by the process that emulates its workspace".to_owned()));
+    }
+    let lease = journal.lease(&header.key())?.filter(|lease| lease.flow == header.id && is_alive(lease));
+    Ok(lease.map(|lease| {
+        let ago = now().since(lease.heartbeat).short();
+        format!("driven by {}, last heard of {ago} ago", lease.holder)
+    }))
+}
+
+/// Says whether a process drives any flow now.
+pub(super) fn is_anyone_driving(journal: &mut Journal) -> Result<bool, JournalError> {
+    if journal.leases()?.iter().any(is_alive) {
+        return Ok(true);
+    }
+    journal.is_any_attended()
+}
+
+/// Says whether the owner of a lease lives. The lock of another machine cannot be seen from here.
+fn is_alive(lease: &Lease) -> bool {
+    let is_elsewhere = whoami::hostname().is_ok_and(|host| host != lease.holder.host);
+    lease.is_locked || is_elsewhere && now() < lease.heartbeat + SILENCE_MAX
 }
 
 /// Says that something cannot be done to a flow whose service has died with its process.

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use crate::cli::args::Resolve;
-use crate::cli::cancel::find_step;
 use crate::cli::connect::{self, Connections, exit_of};
 use crate::cli::drive::Next;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::find::find_step;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, load, own};

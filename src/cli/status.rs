@@ -3,7 +3,7 @@
 use crate::cli::args::Status;
 use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
-use crate::cli::{load, put_value};
+use crate::cli::{expected, load, own, put_value};
 use crate::driver::now;
 use crate::journal::Journal;
 use crate::report::{json, table};
@@ -14,7 +14,9 @@ pub(super) fn run(args: &Status, settings: &Settings) -> Result<(), Failure> {
         return Err(load::no_journal(settings));
     };
     let header = journal.find(args.flow.as_deref())?;
+    let driver = own::driver(&mut journal, &header)?;
     let flow = load::flow(&mut journal, &header.id)?;
     let now = now();
-    put_value(&json::status(&flow, now), args.output, || table::status(&flow, now))
+    let beside = expected::beside(&mut journal, &flow, driver, now)?;
+    put_value(&json::status_beside(&flow, &beside, now), args.output, || table::status(&flow, &beside, now))
 }

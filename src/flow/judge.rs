@@ -3,6 +3,9 @@
 use crate::flow::{Flow, FlowOutcome, Outcome, StepState, edge};
 use crate::plan::{Condition, EdgeRule, StepIndex, StepKind};
 
+/// How the reason begins of a step that was blocked because failures had stopped the flow; journals hold it.
+const STOPPED: &str = "nothing new starts after";
+
 impl Flow {
     /// Returns whether a step may start, now that all its upstreams have ended, and after failures that stop a flow.
     pub(super) fn judge(&self, step: StepIndex) -> StepState {
@@ -37,7 +40,7 @@ impl Flow {
             let upstream = self.step(edge.upstream);
             let outcome = self.run(edge.upstream).outcome().expect("every upstream has ended");
             // Nobody knows how a run will end that was left running: nothing follows from it (design 3, rule 7).
-            if self.parts(edge.upstream).any(|part| self.run(part).is_left_running()) {
+            if self.is_left(edge.upstream) {
                 unmet.push(outcome);
                 reasons.push(format!("the run of `{}` was left running", upstream.id));
             } else if !edge::is_met(&edge.rule, outcome, self.is_allowed_to_fail(edge.upstream)) {
@@ -76,6 +79,11 @@ impl Flow {
     pub fn is_allowed_to_fail(&self, upstream: StepIndex) -> bool {
         let is_blocked = |part| self.run(part).outcome() == Some(Outcome::Blocked);
         self.step(upstream).allow_failure && !self.parts(upstream).any(is_blocked)
+    }
+
+    /// Says whether a run of a step, or of an iteration of it, was left running: nothing follows from such an end.
+    pub fn is_left(&self, step: StepIndex) -> bool {
+        self.parts(step).any(|part| self.run(part).is_left_running())
     }
 
     /// Returns the iterations of a group, or the step itself.
@@ -147,10 +155,15 @@ impl Flow {
         self.failures = steps.count();
     }
 
+    /// Says whether a step was blocked because failures had stopped the flow, whatever its edges say.
+    pub fn was_stopped_by_failures(&self, step: StepIndex) -> bool {
+        self.run(step).reason.starts_with(STOPPED)
+    }
+
     fn barred_by_failures(&self) -> StepState {
         let reason = match self.plan().max_failures {
-            Some(most @ 2..) => format!("nothing new starts after {most} failures"),
-            _ => "nothing new starts after a failure".to_owned(),
+            Some(most @ 2..) => format!("{STOPPED} {most} failures"),
+            _ => format!("{STOPPED} a failure"),
         };
         StepState::Barred { outcome: Outcome::Blocked, reason }
     }

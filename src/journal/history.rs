@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::Cause;
+use super::listing::last_event;
 use super::{Journal, JournalError};
 use crate::flow::{Event, FlowHeader, FlowId, FlowKey, Recorded, RunId};
 use crate::time::Timestamp;
@@ -181,17 +182,11 @@ fn still_open(
     connection: &Connection,
     ids: impl Iterator<Item = rusqlite::Result<FlowId>>,
 ) -> Result<Vec<FlowHeader>, Cause> {
-    let mut last = connection
-        .prepare_cached("SELECT seq, body FROM events WHERE flow = ?1 ORDER BY seq DESC LIMIT 1")?;
     let mut whole = connection.prepare_cached("SELECT header FROM flows WHERE id = ?1")?;
     let mut found = Vec::new();
     for id in ids {
         let id = id?;
-        let last = last
-            .query_row([&id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
-            .optional()?;
-        let last = last.map(|(seq, body)| event(&id, seq, &body)).transpose()?;
-        if !last.is_some_and(|event| event.ends_flow()) {
+        if !last_event(connection, &id)?.is_some_and(|last| last.event.ends_flow()) {
             let text: String = whole.query_row([&id.0], |row| row.get(0))?;
             found.push(header(id, &text)?);
         }
@@ -199,10 +194,10 @@ fn still_open(
     Ok(found)
 }
 
-fn header(flow: FlowId, text: &str) -> Result<FlowHeader, Cause> {
+pub(super) fn header(flow: FlowId, text: &str) -> Result<FlowHeader, Cause> {
     serde_json::from_str(text).map_err(|why| Cause::Header { flow, why })
 }
 
-fn event(flow: &FlowId, seq: i64, body: &str) -> Result<Event, Cause> {
+pub(super) fn event(flow: &FlowId, seq: i64, body: &str) -> Result<Event, Cause> {
     serde_json::from_str(body).map_err(|why| Cause::Event { flow: flow.clone(), seq, why })
 }

@@ -19,7 +19,7 @@ use crate::flow::{FlowId, FlowKey};
 use crate::time::{Delay, Timestamp};
 
 /// The folder of the locks, beside the journal.
-const FOLDER: &str = "locks";
+pub(super) const FOLDER: &str = "locks";
 
 /// How often to try for a lock before it counts as held: one who only looks holds it for a moment.
 const TRIES: u32 = 10;
@@ -188,7 +188,8 @@ impl Journal {
         })
     }
 
-    fn folder(&self) -> PathBuf {
+    /// Returns the folder of the journal.
+    pub(super) fn folder(&self) -> PathBuf {
         self.path().parent().unwrap_or_else(|| Path::new("")).to_owned()
     }
 }

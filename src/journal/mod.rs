@@ -7,10 +7,13 @@
 mod error;
 mod history;
 mod lease;
+mod listing;
 mod lookup;
 mod mount;
 mod open;
 mod place;
+mod presence;
+mod prune;
 mod requests;
 mod schema;
 
@@ -22,10 +25,13 @@ use crate::flow::{Event, FlowHeader, FlowId, Recorded};
 use crate::time::Timestamp;
 use error::Cause;
 use lease::Hold;
+use presence::Presence;
 
 pub use error::JournalError;
 pub use lease::{Holder, Holding, Lease};
+pub use listing::{FlowFilter, LastEvent};
 pub use lookup::FlowLookup;
+pub use prune::{Kept, Leaving, Parting, PruneRules};
 pub use requests::Answer;
 
 /// The open journal.
@@ -37,6 +43,8 @@ pub struct Journal {
     identity: Option<place::Identity>,
     /// The key this journal owns, if it has taken one.
     held: Option<Hold>,
+    /// The sign that it runs an emulated flow, if it does.
+    presence: Option<Presence>,
 }
 
 impl Journal {
@@ -126,7 +134,7 @@ impl Journal {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Option<&Hold>) -> Result<T, Cause>,
     ) -> Result<T, JournalError> {
-        let Self { connection, held, path, identity } = self;
+        let Self { connection, held, path, identity, .. } = self;
         // What is written to a file that has lost its name is lost with it.
         let (path, identity) = (&*path, *identity);
         let check_place = || match identity {
@@ -155,7 +163,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Journal, history, requests};
+    use super::{Journal, history, listing, lookup, requests};
 
     /// Both are promises to a power cut; the second holds for this connection alone, so only it can tell.
     #[test]
@@ -193,5 +201,7 @@ mod tests {
         check(history::ANY_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=?)");
         check(history::CLAIM_ELSEWHERE, "INDEX events_by_run (run=?)");
         check(requests::OPEN_REQUESTS, "INDEX requests_open (flow=?)");
+        check(listing::LAST_EVENT, "PRIMARY KEY (flow=?)");
+        check(lookup::IDS_FROM, "INDEX sqlite_autoindex_flows_1 (id>? AND id<?)");
     }
 }

@@ -48,7 +48,9 @@ impl Journal {
             Ok((connection, identity))
         };
         match open() {
-            Ok((connection, identity)) => Ok(Self { connection, path, identity: Some(identity), held: None }),
+            Ok((connection, identity)) => {
+                Ok(Self { connection, path, identity: Some(identity), held: None, presence: None })
+            }
             Err(source) => Err(JournalError { doing: "open", path, source }),
         }
     }
@@ -61,9 +63,13 @@ impl Journal {
     pub fn open_existing(folder: &Path) -> Result<Option<Self>, JournalError> {
         let path = folder.join(FILE_NAME);
         match to_read(&path) {
-            Ok(connection) => {
-                Ok(connection.map(|connection| Self { connection, path, identity: None, held: None }))
-            }
+            Ok(connection) => Ok(connection.map(|connection| Self {
+                connection,
+                path,
+                identity: None,
+                held: None,
+                presence: None,
+            })),
             Err(source) => Err(JournalError { doing: "open", path, source }),
         }
     }

@@ -17,7 +17,7 @@ use crate::report::lines::{id_columns, plain};
 use crate::report::sheet::Sheet;
 use crate::report::text::{cut, one_line, pad, pad_left, width};
 use crate::report::wording::{self, Tone, at_present, took};
-use crate::report::{Report, summary};
+use crate::report::{Beside, Report, summary};
 use crate::time::{Delay, Timestamp};
 
 /// How many running steps are shown at most: more than a reader can follow would only flicker.
@@ -55,6 +55,8 @@ pub struct Bars<T> {
     id_columns: Option<usize>,
     /// The activity at work in the run of each step that has been watched.
     activities: BTreeMap<StepIndex, String>,
+    /// What the end is compared with.
+    beside: Beside,
 }
 
 impl Bars<Term> {
@@ -79,6 +81,7 @@ impl<T: TermLike + Clone + 'static> Bars<T> {
             drawn_at: None,
             id_columns: None,
             activities: BTreeMap::new(),
+            beside: Beside::default(),
         }
     }
 
@@ -194,6 +197,10 @@ impl<T: TermLike + Clone + 'static> Report for Bars<T> {
         }
     }
 
+    fn compare(&mut self, beside: &Beside) {
+        self.beside = beside.clone();
+    }
+
     fn finish(&mut self, now: Timestamp, flow: &Flow) {
         let above = std::mem::take(&mut self.above);
         self.sheet.at_once(|| {
@@ -201,7 +208,7 @@ impl<T: TermLike + Clone + 'static> Report for Bars<T> {
             self.leave(&above);
             // The end block is kept whole: its lines may be longer than the terminal is wide.
             let _ = self.sheet.write_line("");
-            for line in summary::end_block(flow, now).lines() {
+            for line in summary::end_block(flow, &self.beside, now).lines() {
                 let _ = self.sheet.write_line(line);
             }
         });

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::flow::{ActivitySeen, Counts, Event, Flow, FlowHeader, FlowId, FlowOutcome, Recorded};
 use crate::plan::StepIndex;
 use crate::report::ci::defused_json;
-use crate::report::{Report, json, summary};
+use crate::report::{Beside, Report, json, summary};
 use crate::time::{Delay, Timestamp};
 
 /// The version of the lines.
@@ -156,7 +156,9 @@ impl StreamLine {
             state: flow.map(|flow| json::flow_state(flow).to_owned()),
             outcome: outcome.map(str::to_owned),
             counts: flow.map(|flow| flow.counts().into()),
-            next: flow.and_then(|flow| summary::next(flow, summary::details(flow, at).is_empty())),
+            next: flow.and_then(|flow| {
+                summary::next(flow, summary::details(flow, &Beside::default(), at).is_empty())
+            }),
             error,
             rehearsal: None,
             steps: None,

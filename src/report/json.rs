@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::flow::{Attempt, Due, Flow, Origin, Outcome, RunStatus, StepRun, StepState};
 use crate::plan::{Step, StepIndex};
-use crate::report::Listed;
 use crate::report::wording::{run_of, took};
+use crate::report::{Beside, Listed};
 use crate::time::Timestamp;
 
 /// Returns the answer to `status --output json`.
@@ -17,8 +17,17 @@ pub fn status(flow: &Flow, now: Timestamp) -> Value {
     json!({ "flow": flow_object(flow, now), "steps": steps })
 }
 
-/// Returns the answer to `flows --output json`, in the order given.
-pub fn flows(listed: &[Listed<'_>], now: Timestamp) -> Value {
+/// Returns the same with what is known beside the flow.
+pub fn status_beside(flow: &Flow, beside: &Beside, now: Timestamp) -> Value {
+    let mut value = status(flow, now);
+    value["flow"]["usual_ms"] = json!(beside.usual);
+    value["flow"]["likely_end"] = json!(beside.end);
+    value["flow"]["driver"] = json!(beside.driver);
+    value
+}
+
+/// Returns the answer to `flows --output json`, in the order given; `more` flows are not listed.
+pub fn flows(listed: &[Listed<'_>], more: usize, now: Timestamp) -> Value {
     let row = |listed: &Listed<'_>| match listed {
         Listed::Read(flow) => flow_object(flow, now),
         Listed::Unreadable { header, why } => json!({
@@ -35,7 +44,16 @@ pub fn flows(listed: &[Listed<'_>], now: Timestamp) -> Value {
             "problem": why,
         }),
     };
-    json!({ "flows": listed.iter().map(row).collect::<Vec<_>>() })
+    json!({ "flows": listed.iter().map(row).collect::<Vec<_>>(), "more": more })
+}
+
+/// Returns how a flow ended, or else where it is, as one word.
+pub fn flow_word(flow: &Flow) -> &'static str {
+    match flow_state(flow) {
+        "ended" => flow.outcome().word(),
+        "needs_person" => "unknown",
+        word => word,
+    }
 }
 
 /// Returns the word for where a flow is.

@@ -6,7 +6,7 @@ use crate::flow::{ActivitySeen, Flow, Recorded};
 use crate::plan::StepIndex;
 use crate::report::text::{one_line, pad, width};
 use crate::report::wording::{self, Line};
-use crate::report::{Report, summary};
+use crate::report::{Beside, Report, summary};
 use crate::time::{Delay, Timestamp};
 
 /// The widest column of step ids; longer ids push their line to the right.
@@ -25,12 +25,14 @@ pub struct Lines<W> {
     day: String,
     /// The column of step ids, once the flow has been seen.
     id_columns: Option<usize>,
+    /// What the end is compared with.
+    beside: Beside,
 }
 
 impl<W: io::Write + Send> Lines<W> {
     /// Makes a report that writes to `writer`.
-    pub const fn new(writer: W) -> Self {
-        Self { writer, day: String::new(), id_columns: None }
+    pub fn new(writer: W) -> Self {
+        Self { writer, day: String::new(), id_columns: None, beside: Beside::default() }
     }
 
     /// Gives the writer back.
@@ -74,8 +76,12 @@ impl<W: io::Write + Send> Report for Lines<W> {
 
     fn activities(&mut self, _step: StepIndex, _activities: &[ActivitySeen]) {}
 
+    fn compare(&mut self, beside: &Beside) {
+        self.beside = beside.clone();
+    }
+
     fn finish(&mut self, now: Timestamp, flow: &Flow) {
-        let _ = write!(self.writer, "\n{}", summary::end_block(flow, now));
+        let _ = write!(self.writer, "\n{}", summary::end_block(flow, &self.beside, now));
         let _ = self.writer.flush();
     }
 }

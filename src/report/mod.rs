@@ -12,6 +12,7 @@ pub mod graph;
 pub mod json;
 pub mod junit;
 mod lines;
+pub mod logs;
 pub mod markdown;
 pub mod outlook;
 pub mod page;
@@ -27,8 +28,10 @@ mod text;
 // Its tests run in every build, what sends its spans is only in that with the feature.
 #[cfg(any(feature = "otel", test))]
 pub mod trace;
+pub mod why;
 mod wording;
 
+use crate::flow::forecast::Durations;
 use crate::flow::{ActivitySeen, Flow, FlowHeader, Recorded};
 use crate::plan::StepIndex;
 use crate::time::{Delay, Timestamp};
@@ -36,7 +39,7 @@ use crate::time::{Delay, Timestamp};
 pub use bars::Bars;
 pub use lines::Lines;
 pub use several::Several;
-pub use summary::end_block;
+pub use summary::{end_block, opening};
 pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 
 /// A reader of a flow's events that shows them.
@@ -59,8 +62,25 @@ pub trait Report: Send {
     /// Takes in the activities of a watched step's run.
     fn activities(&mut self, step: StepIndex, activities: &[ActivitySeen]);
 
+    /// Takes in what is known beside the flow; called once, first, if at all. Who compares nothing passes it over.
+    fn compare(&mut self, _beside: &Beside) {}
+
     /// Clears what moves and shows how the flow stands; called once, last.
     fn finish(&mut self, now: Timestamp, flow: &Flow);
+}
+
+/// What is known beside a flow: from earlier ones of its plan, and of the process that drives it. Nothing of it is a fact of
+/// the flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// How long flows like it usually take.
+    pub usual: Option<Delay>,
+    /// What each step usually takes.
+    pub steps: Durations,
+    /// When it is likely to end.
+    pub end: Option<Timestamp>,
+    /// Who drives it now, in a sentence for people; nothing if nobody does.
+    pub driver: Option<String>,
 }
 
 /// A flow as a list shows it.

@@ -2,7 +2,7 @@
 
 use crate::flow::{ActivitySeen, Flow, Recorded};
 use crate::plan::StepIndex;
-use crate::report::Report;
+use crate::report::{Beside, Report};
 use crate::time::{Delay, Timestamp};
 
 /// Hands everything on, in order: what one of them writes stands before what the next one writes.
@@ -38,6 +38,10 @@ impl Report for Several {
 
     fn activities(&mut self, step: StepIndex, activities: &[ActivitySeen]) {
         self.0.iter_mut().for_each(|report| report.activities(step, activities));
+    }
+
+    fn compare(&mut self, beside: &Beside) {
+        self.0.iter_mut().for_each(|report| report.compare(beside));
     }
 
     fn finish(&mut self, now: Timestamp, flow: &Flow) {

@@ -1,17 +1,19 @@
 //! Tables for people: the steps of one flow, and the list of flows. Columns align as a terminal shows them.
 
+use std::fmt::Write;
+
 use crate::flow::{Flow, FlowOutcome, RunStatus, StepRun, StepState};
 use crate::plan::Step;
 use crate::report::text::{cut, one_line, pad, pad_left, width};
 use crate::report::wording::{run_of, spoken, took, went_wrong};
-use crate::report::{Listed, json, summary};
+use crate::report::{Beside, Listed, json, summary};
 use crate::time::{Delay, Timestamp};
 
 /// How much of an output is shown; `--output json` has it whole.
 const OUTPUT_COLUMNS_MAX: usize = 100;
 
 /// Returns the text of `status`: how the flow stands, its steps, and what went wrong.
-pub fn status(flow: &Flow, now: Timestamp) -> String {
+pub fn status(flow: &Flow, beside: &Beside, now: Timestamp) -> String {
     let mut table = Table::new(&[
         ("STEP", Side::Left),
         ("PIPELINE", Side::Left),
@@ -32,8 +34,16 @@ pub fn status(flow: &Flow, now: Timestamp) -> String {
             run_of(run).map(|run| run.to_string()).unwrap_or_default(),
         ]);
     }
-    let mut text = format!("{}\n{}", summary::headline(flow, now), table.render());
-    let details = summary::details(flow, now);
+    let mut text = summary::headline(flow, beside, now);
+    if !flow.is_settled() && !flow.is_given_up() {
+        let driver = beside.driver.as_deref().unwrap_or("nobody drives it at the moment");
+        let _ = writeln!(text, "{}", one_line(driver));
+    }
+    if let Some(end) = beside.end {
+        let _ = writeln!(text, "likely to end at {}, in {}", end.spoken(), end.since(now).short());
+    }
+    let _ = write!(text, "\n{}", table.render());
+    let details = summary::details(flow, beside, now);
     if !details.is_empty() {
         text.push('\n');
         text.push_str(&details);
@@ -180,6 +190,7 @@ mod tests {
     use super::{flows, status};
     use crate::flow::{Event, Outcome, RunStatus};
     use crate::plan::StepId;
+    use crate::report::Beside;
     use crate::report::Listed;
     use crate::report::sample::{Sample, error};
     use crate::time::Delay;
@@ -203,9 +214,10 @@ mod tests {
     #[test]
     fn status_lists_the_steps_and_what_went_wrong() {
         let sample = half_way();
-        insta::assert_snapshot!(status(&sample.flow, sample.now), @r"
+        insta::assert_snapshot!(status(&sample.flow, &Beside::default(), sample.now), @r"
         flow 7f3a9c of nightly-sales has not ended, started 11m45s ago
         1 succeeded, 1 failed, 2 running, 1 waiting
+        nobody drives it at the moment
 
         STEP    PIPELINE   STATE      ATTEMPTS  STARTED (UTC)          TOOK  RUN
         load    pl_load    succeeded         1  2026-11-24 23:50:00  11m45s  8b35ed2c-0000-4000-8000-000000000001
@@ -214,11 +226,9 @@ mod tests {
         fx      pl_fx      failed            1  2026-11-24 23:50:00    5.0s  8b35ed2c-0000-4000-8000-000000000003
         curate  pl_curate  waiting
 
-        failed: fx, after 5.0s
-          pipeline  pl_fx
-          run       8b35ed2c-0000-4000-8000-000000000003
-          activity  Web_1
+        failed: fx > Web_1, after 5.0s
           error     2108: no rates
+          run       8b35ed2c-0000-4000-8000-000000000003 (pl_fx)
 
         under way when synflow last looked:
           数据: run 8b35ed2c-0000-4000-8000-000000000002; queued in Synapse
@@ -248,7 +258,7 @@ mod tests {
         7f3a9c  nightly-sales  2026-11-24 23:50:00  unfinished         1 succeeded, 1 failed, 2 running, 1 waiting
         7f3a9c  nightly-sales  2026-11-24 23:50:00  unreadable         written by a newer synflow␛[0m
         ");
-        let rows = crate::report::json::flows(&listed, open.now);
+        let rows = crate::report::json::flows(&listed, 0, open.now);
         let states = ["ended", "unfinished", "unreadable"];
         assert_eq!([0, 1, 2].map(|row| rows["flows"][row]["state"].as_str().expect("a word")), states);
     }

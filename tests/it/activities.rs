@@ -8,7 +8,7 @@ use synflow::plan::StepId;
 use crate::space::TestSpace;
 use crate::witness::{Stage, plan_at};
 
-const SCRIPT: &str = r"
+pub(crate) const SCRIPT: &str = r"
 defaults: { duration: 20ms }
 pipelines:
   copy_all:
@@ -31,7 +31,8 @@ const COPY_ALL: &str = r#"{ "name": "copy_all", "properties": { "activities": [
     { "name": "Copy_2", "type": "Copy", "dependsOn": [{ "activity": "Copy_1", "dependencyConditions": ["Succeeded"] }] }
 ] } }"#;
 
-fn stage(script: &str) -> Stage {
+/// Makes a plan of one step whose pipeline calls another, which calls a third.
+pub(crate) fn stage(script: &str) -> Stage {
     let space = TestSpace::new();
     space.write("workspace/pipeline/curate.json", &calling("curate", "Load", "load_customers"));
     space.write("workspace/pipeline/load_customers.json", &calling("load_customers", "Copy all", "copy_all"));
@@ -47,7 +48,7 @@ fn a_failure_is_followed_through_child_pipelines() {
     let stage = stage(SCRIPT);
     let said = stage.run("apply PLAN");
     assert_eq!(said.code, 1, "{}", said.stderr);
-    let place = "activity  load_customers > copy_all > Copy_2";
+    let place = "> load_customers > copy_all > Copy_2, ";
     assert!(said.stderr.contains(place), "{}", said.stderr);
     assert!(said.stderr.contains("error     UserErrorInvalidTable: "), "{}", said.stderr);
     let status = stage.space.status();
@@ -78,7 +79,7 @@ fn a_child_that_cannot_be_read_does_not_hide_its_parent() {
     let stage = stage(&format!("{SCRIPT}{faults}"));
     let said = stage.run("apply PLAN");
     assert_eq!(said.code, 1, "{}", said.stderr);
-    assert!(said.stderr.contains("activity  Load"), "{}", said.stderr);
+    assert!(said.stderr.contains(" > Load, "), "{}", said.stderr);
     let error = &stage.space.status()["steps"][0]["attempts"][0]["error"];
     assert_eq!(error["via"], Value::Array(Vec::new()));
 }

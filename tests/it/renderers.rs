@@ -10,7 +10,7 @@ use synflow::journal::Journal;
 use synflow::report::ci::{Ci, CiLog, Guarded};
 use synflow::report::events::{Events, StreamLine};
 use synflow::report::story::{self, Known};
-use synflow::report::{Bars, Lines, Report, Several, end_block};
+use synflow::report::{Bars, Beside, Lines, Report, Several, end_block};
 
 use crate::screen::Screen;
 use crate::space::{Said, TestSpace, root};
@@ -88,7 +88,7 @@ fn lines_commands_and_pages_are_told_again_word_for_word() {
         let flow = retell(&stream, &mut Several(log.into_iter().chain([plain]).collect()));
         assert!(said.stderr.contains(&text.text()), "{}\n--- again:\n{}", said.stderr, text.text());
         let Some(StreamLine::Summary(ended)) = stream.last() else { panic!("{:?}", stream.last()) };
-        let block = end_block(&flow, ended.at);
+        let block = end_block(&flow, &Beside::default(), ended.at);
         assert!(said.stderr.contains("bad") && text.text().contains("failed: bad"), "{block}");
         let events: Vec<Recorded> = stream.iter().filter_map(StreamLine::recorded).collect();
         let story = story::tell(&flow, &events, &Known::default(), ended.at);

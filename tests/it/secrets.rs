@@ -269,9 +269,19 @@ fn no_secret_is_written_anywhere() {
             && ended["heard"] == "succeeded"
             && ended["lost"] == "succeeded"
     });
-    for words in ["status", "status --output yaml", "flows --output json", "flows"] {
+    for words in [
+        "status",
+        "status --output yaml",
+        "flows --output json",
+        "flows",
+        "why echo",
+        "logs echo",
+        "logs slow --output json",
+        "logs echo --live",
+    ] {
         assert_eq!(stage.run(words), 0, "{}", stage.last());
     }
+    assert!(stage.last().contains("not taken: *** *** *** *** Bearer *** night"), "{}", stage.last());
     assert_eq!(stage.run("cancel"), 0, "{}", stage.last());
     assert_eq!(resume.wait().unwrap().code(), Some(7));
     stage.search("after it was cancelled");
@@ -317,6 +327,11 @@ fn a_process_that_cannot_read_a_secret_withholds_what_may_repeat_it() {
     let status = stage.space.status();
     let told = &status["steps"][0]["attempts"][0]["error"]["message"];
     assert_eq!(told, "(not shown: it may hold a secret that this process cannot read)");
+    let mut logs = stage.command("logs echo --live");
+    logs.env_remove("CANARY");
+    assert_eq!(stage.keep("logs echo --live", &mut logs), 0, "{}", stage.last());
+    assert!(stage.last().contains("(not shown: it may hold a secret"), "{}", stage.last());
+    stage.search("after logs without the variable");
 }
 
 #[test]

@@ -11,13 +11,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub use crate::cli::forms::{
-    CiName, FindingsForm, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm,
+    CiName, FindingsForm, FlowWord, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm,
 };
 pub use crate::cli::init::Init;
 use crate::graph::Selection;
 use crate::synapse::AuthMethod;
 
-pub use looking::{Diff, Flows, Graph, Report, Status};
+pub use looking::{Diff, Flows, FlowsVerb, Graph, Logs, Prune, Report, Status, Watch, Why};
 pub use planning::{Fmt, Import, PlanVerb, Rehearse, Test, Validate};
 pub use running::{Apply, Cancel, Resolve, Resume, Unlock};
 pub use tools::{Completions, Doctor, Emulate, Explain, Schema};
@@ -72,6 +72,12 @@ pub enum Verb {
     Unlock(Unlock),
     /// Shows how a flow stands
     Status(Status),
+    /// Follows a flow that another process drives, to its end
+    Watch(Watch),
+    /// Says why a step waits, runs, was skipped, blocked or failed, and what to do
+    Why(Why),
+    /// Shows what the runs of a step did: activities, errors through child pipelines, outputs
+    Logs(Logs),
     /// Lists the flows in the journal, newest first
     Flows(Flows),
     /// Shows what two plans or flows say differently

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::flow::{Flow, Outcome, StepState};
 use crate::plan::{Plan, Step, StepIndex, StepKind};
+use crate::report::Beside;
 use crate::report::graph::{Drawing, Kind, Link, Mark, Node, State, Through};
 use crate::report::json::step_state;
 use crate::report::summary::headline;
@@ -184,7 +185,9 @@ fn finish(boxes: &Boxes<'_>, links: Vec<Link>, order: &[usize], flow: Option<(&F
         links,
     };
     drawing.headline = match flow {
-        Some((flow, now)) => headline(flow, now).lines().next().unwrap_or_default().to_owned(),
+        Some((flow, now)) => {
+            headline(flow, &Beside::default(), now).lines().next().unwrap_or_default().to_owned()
+        }
         None => headline_of_plan(plan, &drawing),
     };
     drawing

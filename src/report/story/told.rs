@@ -8,6 +8,7 @@ use crate::flow::{
     StepState, kept,
 };
 use crate::plan::{Step, StepId, StepIndex};
+use crate::report::Beside;
 use crate::report::json::{flow_state, step_state};
 use crate::report::story::{
     ActivityStory, AttemptStory, Cause, ChildStory, DeadlineStory, ErrorStory, FlowEvent, FlowStory, Leg,
@@ -95,7 +96,7 @@ fn flow_story(
         state: flow_state(flow).to_owned(),
         outcome: verdict.map(|it| it.word().to_owned()),
         exit_code: flow.exit_code().or(verdict.map(crate::flow::FlowOutcome::exit_code)),
-        headline: headline(flow, now).lines().next().unwrap_or_default().to_owned(),
+        headline: headline(flow, &Beside::default(), now).lines().next().unwrap_or_default().to_owned(),
         next: next(flow, causes.is_empty()),
         started_at: begun,
         ended_at: flow.ended_at(),

@@ -1,0 +1,128 @@
+//! `synflow watch`: a second process that follows a flow by the journal alone.
+
+use std::process::Stdio;
+
+use crate::space::{Said, TestSpace};
+use crate::witness::{Stage, wait_until};
+
+const SCRIPT: &str = "defaults: { queued: 20ms, duration: 700ms }\n";
+
+#[test]
+fn a_flow_of_another_process_is_followed_to_its_end() {
+    let stage = Stage::new(
+        &format!("{SCRIPT}pipelines:\n  b: {{ outcome: failed }}\n"),
+        "steps: { a: {}, b: { depends_on: [a] }, c: { depends_on: [b] } }\n",
+    );
+    let mut apply = stage.begin("apply PLAN");
+    wait_until("the flow has begun", || stage.space.run("status").code == 0);
+    let watched = stage.run("watch --progress lines");
+    assert_eq!(watched.code, 1, "{}", watched.stderr);
+    assert_eq!(watched.stdout, "", "progress is no data");
+    let said = &watched.stderr;
+    assert!(said.starts_with(&format!("flow {} of test has not ended", stage.flow())), "{said}");
+    assert!(said.contains(" b    started "), "{said}");
+    assert!(said.contains(" b    failed "), "{said}");
+    assert!(said.contains("failed: b > Activity1, after "), "{said}");
+    assert!(said.contains(&format!("next: synflow resume {}", stage.flow())), "{said}");
+    assert_eq!(apply.wait().unwrap().code(), Some(1));
+    // Once more, now that it is over: the end alone, at once.
+    let again = stage.run(&format!("watch {}", stage.flow()));
+    assert_eq!(again.code, 1);
+    assert!(
+        again.stderr.trim_start().starts_with(&format!("flow {} of test failed after", stage.flow())),
+        "{}",
+        again.stderr
+    );
+    assert!(!again.stderr.contains(" started "), "{}", again.stderr);
+}
+
+#[test]
+fn a_flow_that_nobody_drives_ends_the_watch() {
+    let stage = Stage::new("defaults: { queued: 20ms, duration: 30s }\n", "steps: { a: {} }\n");
+    let mut apply = stage.begin("apply PLAN");
+    wait_until("the run is there", || crate::witness::ran(&stage.emulator).len() == 1);
+    let watch =
+        stage.command("watch --progress lines").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    apply.kill().unwrap();
+    apply.wait().unwrap();
+    let said = Said::from(watch.wait_with_output().unwrap());
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("nobody drives the flow: its process was killed or lost power"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.ends_with(&format!("next: synflow resume {}\n", stage.flow())), "{}", said.stderr);
+}
+
+#[test]
+fn a_detached_flow_says_so() {
+    let stage = Stage::new("defaults: { queued: 20ms, duration: 30s }\n", "steps: { a: {} }\n");
+    assert_eq!(stage.run("apply PLAN --detach").code, 30);
+    let said = stage.run("watch");
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    assert!(said.stderr.contains("its process has left it, and its runs go on"), "{}", said.stderr);
+}
+
+/// Another machine's lock cannot be seen; its signs of life can.
+#[test]
+fn an_owner_on_another_machine_counts_as_long_as_it_is_heard_of() {
+    let stage = Stage::new("defaults: { queued: 20ms, duration: 30s }\n", "steps: { a: {} }\n");
+    assert_eq!(stage.run("apply PLAN --detach").code, 30);
+    let journal = rusqlite::Connection::open(stage.space.state_dir().join("journal.db")).unwrap();
+    let now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+    journal
+        .execute_batch(&format!(
+            "INSERT INTO leases (plan, environment, run_key, flow, host, pid, user, since, heartbeat)
+             SELECT plan, environment, run_key, id, 'elsewhere', 7, 'ana', {now}, {now} FROM flows"
+        ))
+        .unwrap();
+    let mut watch = stage.begin("watch");
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(watch.try_wait().unwrap(), None, "its owner lives");
+    journal.execute_batch("UPDATE leases SET heartbeat = heartbeat - 120000").unwrap();
+    assert_eq!(watch.wait().unwrap().code(), Some(30));
+}
+
+#[cfg(unix)]
+#[test]
+fn leaving_a_watch_leaves_the_flow_alone() {
+    let stage = Stage::new(SCRIPT, "steps: { a: {}, b: { depends_on: [a] } }\n");
+    let mut apply = stage.begin("apply PLAN");
+    wait_until("the flow has begun", || stage.space.run("status").code == 0);
+    let watch = stage.begin("watch");
+    // It may not listen yet; then the signal ends it all the same, with another code.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    crate::witness::signal(&watch, "INT");
+    let said = Said::from(watch.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    let id = stage.flow();
+    assert!(
+        said.stderr.ends_with(&format!("flow {id} goes on; `synflow watch {id}` shows it again\n")),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(apply.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_emulated_flow_is_followed_and_missed() {
+    let space = TestSpace::new();
+    let script = space.write("slow.yaml", "defaults: { queued: 0s, duration: 2s }\n");
+    let words = format!("apply examples/hello.yaml --emulate --script {}", script.display());
+    let mut apply =
+        space.command(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the flow is there", || space.run("status").code == 0);
+    assert_eq!(space.run("watch").code, 0);
+    assert_eq!(apply.wait().unwrap().code(), Some(0));
+    let mut killed =
+        space.command(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the second flow is there", || crate::witness::flows(&space) == 2);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let said = space.run("watch");
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    assert!(said.stderr.contains("the emulated workspace with it"), "{}", said.stderr);
+    assert_eq!(space.run("watch ffffff").code, 2);
+    assert_eq!(TestSpace::new().run("watch").code, 2);
+}

@@ -13,6 +13,7 @@ use crate::driver::now;
 use crate::flow::Flow;
 use crate::report::events::{Problem, StreamLine};
 use crate::report::json as of_flow;
+use crate::time::Timestamp;
 
 /// How long a reader of the stream may take for the next piece, once the flow has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,9 +52,35 @@ pub(super) fn tell(
         Err(failure) => (None, failure.exit.code(), Some(failure)),
     };
     let (flow, at) = (flow.as_ref(), now());
-    let is_written = match (args.output, flow) {
+    let is_written = close(args.output, flow, at, code, failure.as_ref());
+    if let Some(flow) = flow {
+        report::at_end(args.report.as_deref(), &flow.header().id, settings);
+    }
+    ci::end(flow, code, at, settings);
+    match failure {
+        Some(failure) => Err(failure),
+        None => is_written.map(|()| code),
+    }
+}
+
+/// Says last what a program that reads stdout is told by a process that has only followed a flow.
+///
+/// Fails with exit 2 if stdout takes nothing.
+pub(super) fn followed(flow: &Flow, code: u8, output: Stream) -> Result<(), Failure> {
+    close(output, Some(flow), now(), code, None)
+}
+
+/// Ends what stdout gets.
+fn close(
+    output: Stream,
+    flow: Option<&Flow>,
+    at: Timestamp,
+    code: u8,
+    failure: Option<&Failure>,
+) -> Result<(), Failure> {
+    match (output, flow) {
         (Stream::Jsonl, _) => {
-            let line = StreamLine::end(flow, at, code, failure.as_ref().map(problem));
+            let line = StreamLine::end(flow, at, code, failure.map(problem));
             // It takes everything.
             drop(Background.write_all(line.text().as_bytes()));
             let is_leaving = [Exit::Detached, Exit::Interrupted].iter().any(|exit| exit.code() == code);
@@ -63,14 +90,6 @@ pub(super) fn tell(
         (Stream::Json, Some(flow)) => put_value(&of_flow::status(flow, at), Output::Json, String::new),
         (Stream::Yaml, Some(flow)) => put_value(&of_flow::status(flow, at), Output::Yaml, String::new),
         (Stream::Json | Stream::Yaml | Stream::Text, _) => Ok(()),
-    };
-    if let Some(flow) = flow {
-        report::at_end(args.report.as_deref(), &flow.header().id, settings);
-    }
-    ci::end(flow, code, at, settings);
-    match failure {
-        Some(failure) => Err(failure),
-        None => is_written.map(|()| code),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::io::Write;
 
-use crate::cli::args::Watch;
+use crate::cli::args::{Stream, Watch};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::outlet::Background;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, drive, expected, load, outlet, own, signals};
+use crate::cli::{block_on, drive, ending, expected, load, outlet, own, signals};
 use crate::driver::now;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowHeader};
 use crate::journal::Journal;
-use crate::report::{self, Beside, Report};
+use crate::report::events::Events;
+use crate::report::{self, Beside, Report, Several};
 use crate::time::Delay;
 
 /// How long to wait before looking again what the journal has of the flow.
@@ -24,15 +26,39 @@ const LOOK_AGAIN: Delay = Delay::from_ms(500);
 pub(super) fn run(args: &Watch, settings: &Settings) -> Result<u8, Failure> {
     let mut journal = open(settings)?;
     let header = journal.find(args.flow.as_deref())?;
-    let flow = load::flow(&mut journal, &header.id)?;
+    let mut all: Vec<Box<dyn Report>> = Vec::new();
+    let flow = match args.output {
+        // A program gets what came before, too: nothing else tells it how the flow stands.
+        Stream::Jsonl => {
+            let (flow, events) = streamed(&mut journal, header)?;
+            all.push(Box::new(events));
+            flow
+        }
+        Stream::Text | Stream::Json | Stream::Yaml => load::flow(&mut journal, &header.id)?,
+    };
     let beside = Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() };
     drop(journal);
     if code(&flow, true).is_none() {
         drop(write!(outlet::stderr(), "{}", report::opening(&flow, &beside, now())));
     }
-    let mut report = drive::report(args.progress, settings);
+    all.push(drive::report(args.progress, settings));
+    let mut report = Several(all);
     report.compare(&beside);
-    block_on(follow(flow, report, settings))
+    let (flow, code) = block_on(follow(flow, Box::new(report), settings))?;
+    ending::followed(&flow, code, args.output)?;
+    Ok(code)
+}
+
+/// Brings a flow back event by event, and tells each.
+fn streamed(journal: &mut Journal, header: FlowHeader) -> Result<(Flow, Events<Background>), Failure> {
+    let id = header.id.clone();
+    let mut flow = Flow::from_header(header).map_err(|why| Failure::new(Exit::Journal, why))?;
+    let mut events = Events::new(Background, &flow);
+    for recorded in journal.events(&id)? {
+        flow.apply(&recorded).map_err(|error| Failure::from_error(Exit::Journal, &error))?;
+        events.on(&recorded, &flow);
+    }
+    Ok((flow, events))
 }
 
 /// Opens the journal afresh each time: on a drive that other machines write to, an open file does not show what they wrote.
@@ -40,7 +66,12 @@ fn open(settings: &Settings) -> Result<Journal, Failure> {
     Journal::open_existing(&settings.state_dir)?.ok_or_else(|| load::no_journal(settings))
 }
 
-async fn follow(mut flow: Flow, mut report: Box<dyn Report>, settings: &Settings) -> Result<u8, Failure> {
+/// Shows what happens until there is nothing to wait for; returns the flow as it is then, and the exit code.
+async fn follow(
+    mut flow: Flow,
+    mut report: Box<dyn Report>,
+    settings: &Settings,
+) -> Result<(Flow, u8), Failure> {
     let id = flow.header().id.clone();
     let mut ticks = report.tick_gap().map(|gap| {
         let mut ticks = tokio::time::interval(gap.to_std());
@@ -63,7 +94,7 @@ async fn follow(mut flow: Flow, mut report: Box<dyn Report>, settings: &Settings
                 report.note(now(), note);
             }
             report.finish(now(), &flow);
-            return Ok(code);
+            return Ok((flow, code));
         }
         let again = tokio::time::sleep(LOOK_AGAIN.to_std());
         tokio::pin!(again);
@@ -75,7 +106,7 @@ async fn follow(mut flow: Flow, mut report: Box<dyn Report>, settings: &Settings
                     // What moves on the screen goes with it.
                     drop(report);
                     tell(&format!("flow {id} goes on; `synflow watch {id}` shows it again"));
-                    return Ok(Exit::Interrupted.code());
+                    return Ok((flow, Exit::Interrupted.code()));
                 }
             }
         }

@@ -2,7 +2,10 @@
 
 use std::process::Stdio;
 
+use synflow::report::events::StreamLine;
+
 use crate::space::{Said, TestSpace};
+use crate::streams;
 use crate::witness::{Stage, wait_until};
 
 const SCRIPT: &str = "defaults: { queued: 20ms, duration: 700ms }\n";
@@ -125,4 +128,24 @@ fn an_emulated_flow_is_followed_and_missed() {
     assert!(said.stderr.contains("the emulated workspace with it"), "{}", said.stderr);
     assert_eq!(space.run("watch ffffff").code, 2);
     assert_eq!(TestSpace::new().run("watch").code, 2);
+}
+
+#[test]
+fn a_program_gets_every_event_from_the_first_on() {
+    let stage = Stage::new(SCRIPT, "steps: { a: {}, b: { depends_on: [a] } }\n");
+    let mut apply = stage.begin("apply PLAN");
+    wait_until("the flow has begun", || stage.space.run("status").code == 0);
+    let said = stage.run("watch --output jsonl");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let lines = streams::lines(&said.stdout);
+    let seen: Vec<u64> = streams::recorded(&lines).iter().map(|recorded| recorded.seq).collect();
+    assert_eq!(seen, (1..=seen.len() as u64).collect::<Vec<_>>());
+    assert!(matches!(&lines[0], StreamLine::Flow { first_seq: 1, .. }), "{:?}", lines[0]);
+    let Some(StreamLine::Summary(ended)) = lines.last() else { panic!("{}", said.stdout) };
+    assert_eq!((ended.exit_code, ended.outcome.as_deref()), (0, Some("succeeded")));
+    assert_eq!(apply.wait().unwrap().code(), Some(0));
+    let again = stage.run("watch --output jsonl");
+    assert_eq!(streams::recorded(&streams::lines(&again.stdout)).len(), seen.len());
+    let value: serde_json::Value = serde_json::from_str(&stage.run("watch --output json").stdout).unwrap();
+    assert_eq!(value["flow"]["outcome"], "succeeded");
 }

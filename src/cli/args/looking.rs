@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Chosen, SignIn, Steps};
-use crate::cli::forms::{FlowWord, Output, Picture, Progress, ReportForm};
+use crate::cli::forms::{FlowWord, Output, Picture, Progress, ReportForm, Stream};
 
 /// Shows a flow.
 #[derive(Debug, Args)]
@@ -27,6 +27,9 @@ pub struct Watch {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
     pub progress: Progress,
+    /// What stdout gets: nothing, how the flow stands at the end, or every event from the first one on
+    #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
+    pub output: Stream,
 }
 
 /// Explains a step.

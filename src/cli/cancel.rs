@@ -8,12 +8,12 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::find::find_step;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, load, own, pace, secrets};
+use crate::cli::{block_on, load, own, pace, secrets, show, signals};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
 use crate::plan::StepId;
-use crate::report::one_line;
+use crate::report::{Expected, one_line};
 use crate::time::Delay;
 
 /// How long to wait before looking again what the owner of the flow has done.
@@ -118,14 +118,22 @@ impl Cancelling<'_> {
     /// Asks the flow's owner, as often as one takes it up; where there is none, or it dies, does the work itself.
     async fn carry_out(self, mut journal: Journal, mut flow: Flow) -> Result<Driven, Failure> {
         let (key, id) = (self.header.key(), self.header.id.clone());
-        let mut report = drive::reports(&self.args.driving, &flow, self.settings);
+        let shown = show::Shown::of(&self.args.driving.showing, self.settings, self.header.emulated)?;
+        let shown = shown.report(Expected::default());
+        let mut report = drive::reports(&self.args.driving, &flow, shown, self.settings);
+        let left = signals::asked_to_leave();
+        tokio::pin!(left);
         let mut asked = None;
         let begun = now();
         loop {
             let mut whom = "the process that emulates its workspace".to_owned();
             if !self.header.emulated {
                 match journal.hold(&key, &id, &own::holder(), now())? {
-                    Holding::Ours => return self.by_ourselves(journal).await,
+                    Holding::Ours => {
+                        // What it has drawn is not to stand above what is drawn from now on.
+                        drop(report);
+                        return self.by_ourselves(journal).await;
+                    }
                     Holding::Elsewhere(lease) => {
                         whom = lease.as_ref().map_or_else(|| "its owner".to_owned(), own::owner);
                     }
@@ -160,7 +168,13 @@ impl Cancelling<'_> {
                 Some(_) => {}
             }
             report.tick(now(), &flow);
-            tokio::time::sleep(LOOK_AGAIN.to_std()).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN.to_std()) => {}
+                () = &mut left => {
+                    let said = Failure::new(Exit::Interrupted, format!("no longer waiting for the end of flow `{id}`"));
+                    return Err(said.because("its owner has been asked and ends it all the same"));
+                }
+            }
         }
     }
 

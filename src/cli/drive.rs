@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use crate::cli::args::{Driving, Progress, Stream};
+use crate::cli::args::{Driving, Stream};
 use crate::cli::ending::Driven;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{ci, expected, outlet, pace, signals, traces};
+use crate::cli::{ci, expected, outlet, pace, show, signals, traces};
 use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
 use crate::flow::{Event, Flow, FlowId, RunId, Trust};
 use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
 use crate::report::events::Events;
-use crate::report::{Bars, Beside, Lines, Report, Several};
+use crate::report::{Beside, Report, Several};
 use crate::secret::Secrets;
 use crate::synapse::{Http, SynapseClient};
 
@@ -64,8 +64,12 @@ impl Next {
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
     let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
-    let durations = expected::durations(&mut journal, &flow, &opening)?;
-    let mut report = traces::along(reports(args, &flow, settings), &flow, &mut journal, &http, settings);
+    let expected = expected::of(&mut journal, &flow)?;
+    let shown = show::Shown::of(&args.showing, settings, is_emulated)?;
+    let studios = show::find_studios(&flow, &clients, &shown);
+    let durations = expected.durations().clone();
+    let report = reports(args, &flow, shown.report(expected), settings);
+    let mut report = traces::along(report, &flow, &mut journal, &http, settings);
     report.compare(&Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() });
     let post = Post::new(http, pace::hook_limit(args)?);
     let mut driver =
@@ -74,6 +78,7 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
     let ended = tokio::select! {
         ended = driver.drive(&opening, goal, &mut wishes) => Some(ended),
         () = signals::obey(sender, settings.is_at_terminal, is_emulated) => None,
+        () = studios => unreachable!("it never ends"),
     };
     let flow = driver.flow().clone();
     let failed = |failure: Failure| {
@@ -110,8 +115,13 @@ pub(super) fn trust(journal: &mut Journal) -> Result<BTreeMap<String, Trust>, Jo
     Ok(learned.map(|(endpoint, (is_proven, _))| (endpoint, word(is_proven))).collect())
 }
 
-/// Chooses who is told of the flow: the program that reads stdout, the CI service, and whoever looks.
-pub(super) fn reports(args: &Driving, flow: &Flow, settings: &Settings) -> Box<dyn Report> {
+/// Chooses who is told of the flow: the program that reads stdout, the CI service, and whoever looks, by `shown`.
+pub(super) fn reports(
+    args: &Driving,
+    flow: &Flow,
+    shown: Box<dyn Report>,
+    settings: &Settings,
+) -> Box<dyn Report> {
     let mut all: Vec<Box<dyn Report>> = Vec::new();
     if args.output == Stream::Jsonl {
         all.push(Box::new(Events::new(outlet::Background, flow)));
@@ -120,19 +130,8 @@ pub(super) fn reports(args: &Driving, flow: &Flow, settings: &Settings) -> Box<d
     if let Some(log) = ci::log(settings) {
         all.push(Box::new(log));
     }
-    all.push(report(args.progress, settings));
+    all.push(shown);
     Box::new(Several(all))
-}
-
-/// Chooses how the flow is shown.
-pub(super) fn report(progress: Progress, settings: &Settings) -> Box<dyn Report> {
-    let bars = match progress {
-        Progress::Auto => settings.terminal,
-        // What moves is not for a log.
-        Progress::Bar => settings.ci.is_none(),
-        Progress::Lines => false,
-    };
-    if bars { Box::new(Bars::on_stderr(settings.colour)) } else { Box::new(Lines::new(outlet::stderr())) }
 }
 
 /// Says what a second signal has cut short.

@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::cli::load;
 use crate::flow::forecast::{self, DURATIONS_MAX, Durations, Forecast};
-use crate::flow::{Event, Flow, FlowId, edge};
+use crate::flow::{Flow, FlowId, edge};
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
-use crate::report::Beside;
 use crate::report::story::Known;
+use crate::report::{Beside, Expected};
 use crate::time::{Delay, Timestamp};
 
 /// How many steps of earlier flows are read: a plan of ten thousand must not begin late because it was big before.
@@ -32,21 +32,14 @@ pub(super) struct History {
     pub(super) flows: usize,
 }
 
-/// Returns what is known of earlier flows of the plan and environment; nothing where there is no deadline to judge by it.
+/// Returns what is known of earlier flows of the flow's plan and environment.
 /// Emulated flows and real ones know nothing of each other.
 ///
 /// Fails if the journal cannot be read. A flow that this version cannot read is passed over.
-pub(super) fn durations(
-    journal: &mut Journal,
-    flow: &Flow,
-    opening: &[Event],
-) -> Result<Durations, JournalError> {
-    let is_edited = opening.iter().any(|event| matches!(event, Event::PlanChanged { .. }));
-    if flow.due().is_none() && !is_edited {
-        return Ok(Durations::new());
-    }
+pub(super) fn of(journal: &mut Journal, flow: &Flow) -> Result<Expected, JournalError> {
     let header = flow.header();
-    Ok(history(journal, &header.plan_name, &header.environment, header.emulated)?.durations)
+    let history = history(journal, &header.plan_name, &header.environment, header.emulated)?;
+    Ok(Expected::of(&history.took))
 }
 
 /// Returns what is known beside a flow that is looked at, which `driver` drives.

@@ -19,12 +19,14 @@ pub enum Outlook {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// Bars on a terminal, lines elsewhere
+    /// Bars on a terminal; elsewhere, in CI and with --quiet, lines
     Auto,
     /// Bars
     Bar,
     /// A line for every fact
     Lines,
+    /// Nothing but how it ended
+    None,
 }
 
 /// The CI service that reads what is written.

@@ -1,11 +1,13 @@
 //! What the system's signals and the person at the keyboard mean for a process that drives a flow.
 //!
-//! Without a terminal a signal detaches. At a terminal Ctrl-C asks first. The second one leaves at once.
+//! Without a terminal a signal detaches. At a terminal Ctrl-C asks first, and the second one leaves at once; `t` or Enter
+//! shows how the flow stands.
 
-use std::io::{self, BufRead};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use crate::cli::keyboard::{Keyboard, Typed};
 use crate::driver::Wish;
 
 /// What a person at the terminal is asked, in lines that fit on it.
@@ -18,60 +20,98 @@ const QUESTION: [&str; 2] = [
 const EMULATED_QUESTION: [&str; 2] =
     ["Ctrl-C: `d` and Enter ends the emulated workspace, `c` and Enter cancels the runs;", QUESTION[1]];
 
-/// A signal that asks this process to end.
+/// What is said to a person who types anything else.
+const KEYS: &str = "`t` or Enter: how the flow stands; Ctrl-C: detach or cancel";
+
+/// How long the screen may take to be cleared before this process is stopped.
+const CLEARING: Duration = Duration::from_millis(60);
+
+/// A signal that asks something of this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signal {
-    /// Ctrl-C.
+    /// Ctrl-C: to end.
     Interrupt,
-    /// From the system, a parent, or a terminal that was closed.
+    /// From the system, a parent, or a terminal that was closed: to end.
     Terminate,
+    /// Ctrl-Z: to stop until it is told to go on.
+    Stop,
 }
 
 /// Becomes ready when the process is asked to leave.
 pub(super) async fn asked_to_leave() {
-    let _ = Signals::listen().next().await;
+    let _ = Signals::listen(false).next().await;
 }
 
-/// Turns signals into wishes for the loop; becomes ready when the process must leave at once.
+/// Turns signals and keys into wishes for the loop; becomes ready when the process must leave at once.
 pub(super) async fn obey(wishes: mpsc::UnboundedSender<Wish>, is_at_terminal: bool, is_emulated: bool) {
-    let mut signals = Signals::listen();
+    // The loop may have ended; then there is nothing left to wish for.
+    let wish = |wish: Wish| drop(wishes.send(wish));
+    let mut signals = Signals::listen(is_at_terminal);
+    let mut keyboard = is_at_terminal.then(Keyboard::listen);
+    let mut is_asked = false;
     loop {
-        let signal = signals.next().await;
-        if !is_at_terminal || signal == Signal::Terminate {
-            // The loop may have ended; then there is nothing left to wish for.
-            drop(wishes.send(Wish::Detach));
-            signals.next().await;
-            return;
-        }
-        let question = if is_emulated { EMULATED_QUESTION } else { QUESTION };
-        for line in question {
-            drop(wishes.send(Wish::Say(line.to_owned())));
-        }
         tokio::select! {
-            _ = signals.next() => return,
-            answer = typed() => match answer.trim() {
-                "d" | "detach" => drop(wishes.send(Wish::Detach)),
-                "c" | "cancel" => drop(wishes.send(Wish::Cancel)),
-                _ => drop(wishes.send(Wish::Say("going on".to_owned()))),
+            // A signal comes before what is typed after it.
+            biased;
+            signal = signals.next() => match signal {
+                Signal::Stop => {
+                    wish(Wish::Pause);
+                    tokio::time::sleep(CLEARING).await;
+                    stop();
+                }
+                _ if is_asked => return,
+                Signal::Interrupt if is_at_terminal => {
+                    wish(Wish::Ask(if is_emulated { &EMULATED_QUESTION } else { &QUESTION }));
+                    is_asked = true;
+                }
+                Signal::Interrupt | Signal::Terminate => {
+                    wish(Wish::Detach);
+                    is_asked = true;
+                }
             },
+            typed = typed(&mut keyboard) => {
+                let Some(Typed { text, is_echoed }) = typed else {
+                    keyboard = None;
+                    if is_asked {
+                        wish(Wish::Detach);
+                    }
+                    continue;
+                };
+                if is_echoed {
+                    wish(Wish::Typed);
+                }
+                match (is_asked, text.as_deref()) {
+                    (true, Some("d" | "detach") | None) => wish(Wish::Detach),
+                    (true, Some("c" | "cancel")) => wish(Wish::Cancel),
+                    (true, Some(_)) => wish(Wish::Say("going on".to_owned())),
+                    (false, Some("" | "t")) => wish(Wish::Show),
+                    (false, Some(_)) => wish(Wish::Say(KEYS.to_owned())),
+                    (false, None) => {}
+                }
+                is_asked = false;
+            }
         }
     }
 }
 
-/// Returns the line that a person types next; `d` once nobody can type any more.
-async fn typed() -> String {
-    let (sender, receiver) = oneshot::channel();
-    // A thread of its own: the runtime would wait for one of its threads that reads, and so would the process.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let line = match io::stdin().lock().read_line(&mut line) {
-            Ok(1..) => line,
-            _ => "d".to_owned(),
-        };
-        drop(sender.send(line));
-    });
-    receiver.await.unwrap_or_default()
+/// Returns what is typed next; for ever nothing where there is no keyboard.
+async fn typed(keyboard: &mut Option<Keyboard>) -> Option<Typed> {
+    match keyboard {
+        Some(keyboard) => keyboard.line().await,
+        None => std::future::pending().await,
+    }
 }
+
+/// Stops this process until it is told to go on, as Ctrl-Z does where nobody listens.
+#[cfg(unix)]
+fn stop() {
+    use rustix::process::{Signal, getpid, kill_process};
+    // It cannot be refused: the process is our own.
+    let _ = kill_process(getpid(), Signal::STOP);
+}
+
+#[cfg(not(unix))]
+fn stop() {}
 
 /// The signals that ask a process to end, heard from when this was made.
 ///
@@ -82,11 +122,13 @@ struct Signals {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
     hangup: Option<tokio::signal::unix::Signal>,
+    stop: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> Self {
+    /// Begins to listen; to Ctrl-Z only where something is on the screen that must be cleared first.
+    fn listen(to_stop: bool) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = ignored();
         let listen = |kind: SignalKind| {
@@ -98,6 +140,9 @@ impl Signals {
             terminate: listen(SignalKind::terminate()),
             // The terminal or the connection to it was closed.
             hangup: listen(SignalKind::hangup()),
+            stop: to_stop
+                .then(|| listen(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw())))
+                .flatten(),
         }
     }
 
@@ -106,6 +151,7 @@ impl Signals {
             () = heard(&mut self.interrupt) => Signal::Interrupt,
             () = heard(&mut self.terminate) => Signal::Terminate,
             () = heard(&mut self.hangup) => Signal::Terminate,
+            () = heard(&mut self.stop) => Signal::Stop,
         }
     }
 }
@@ -131,7 +177,7 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn listen() -> Self {
+    fn listen(_to_stop: bool) -> Self {
         Self
     }
 

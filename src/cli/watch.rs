@@ -7,7 +7,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::outlet::Background;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, drive, ending, expected, load, outlet, own, signals};
+use crate::cli::{block_on, ending, expected, load, outlet, own, show, signals};
 use crate::driver::now;
 use crate::flow::{Flow, FlowHeader};
 use crate::journal::Journal;
@@ -37,11 +37,13 @@ pub(super) fn run(args: &Watch, settings: &Settings) -> Result<u8, Failure> {
         Stream::Text | Stream::Json | Stream::Yaml => load::flow(&mut journal, &header.id)?,
     };
     let beside = Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() };
+    let expected = expected::of(&mut journal, &flow)?;
+    let shown = show::Shown::of(&args.showing, settings, flow.header().emulated)?;
     drop(journal);
     if code(&flow, true).is_none() {
         drop(write!(outlet::stderr(), "{}", report::opening(&flow, &beside, now())));
     }
-    all.push(drive::report(args.progress, settings));
+    all.push(shown.report(expected));
     let mut report = Several(all);
     report.compare(&beside);
     let (flow, code) = block_on(follow(flow, Box::new(report), settings))?;

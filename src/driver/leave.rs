@@ -23,6 +23,14 @@ const RESTS_MAX: Delay = Delay::from_secs(60);
 pub enum Wish {
     /// Show this; nothing else changes.
     Say(String),
+    /// Ask this of the person at the terminal.
+    Ask(&'static [&'static str]),
+    /// An Enter was typed, and the terminal has shown it.
+    Typed,
+    /// Show how the flow stands.
+    Show,
+    /// Clear the screen of what moves: this process is about to be stopped.
+    Pause,
     /// Start nothing more and end what runs.
     Cancel,
     /// Stop looking; the runs go on.
@@ -44,6 +52,20 @@ pub enum Goal {
 }
 
 impl Driver {
+    /// Shows what a wish asks to be shown; says whether it was such a wish.
+    pub(super) fn show(&mut self, wish: &Wish) -> bool {
+        let now = self.clock.now();
+        match wish {
+            Wish::Say(text) => self.report.note(now, text),
+            Wish::Ask(question) => self.report.ask(now, question),
+            Wish::Typed => self.report.typed(),
+            Wish::Show => self.report.snapshot(now, &self.flow),
+            Wish::Pause => self.report.pause(now),
+            Wish::Cancel | Wish::Detach => return false,
+        }
+        true
+    }
+
     /// Says whether the goal of a loop that began at this time has been reached before the flow's own end.
     pub(super) fn has_reached(&self, goal: Goal, begun_at: Timestamp) -> bool {
         match goal {

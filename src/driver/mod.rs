@@ -218,10 +218,10 @@ impl Driver {
                 told = self.telling.next() => self.note_told(&told),
                 () = tick(&mut ticks) => self.report.tick(self.clock.now(), &self.flow),
                 Some(wish) = wishes.recv() => match wish {
-                    Wish::Say(text) => self.report.note(self.clock.now(), &text),
                     Wish::Cancel if self.flow.is_cancelling() => {}
                     Wish::Cancel => self.record(&[Event::CancelRequested])?,
                     Wish::Detach => return self.detach().await,
+                    other => drop(self.show(&other)),
                 },
             }
         }

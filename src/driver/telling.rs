@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::driver::{Driver, Ending, Goal, Wish, Wishes};
+use crate::driver::{Driver, Ending, Goal, Wishes};
 use crate::flow::Event;
 use crate::flow::notice::{Notice, Occasion, Unmade};
 use crate::hook::{Letter, Post, Refusal};
@@ -83,9 +83,8 @@ impl Driver {
         while self.telling.is_under_way() {
             tokio::select! {
                 told = self.telling.next() => self.note_told(&told),
-                Some(wish) = wishes.recv() => match wish {
-                    Wish::Say(text) => self.report.note(self.clock.now(), &text),
-                    Wish::Cancel | Wish::Detach => return self.stop_telling(),
+                Some(wish) = wishes.recv() => if !self.show(&wish) {
+                    return self.stop_telling();
                 },
             }
         }

@@ -22,20 +22,28 @@ pub struct Forecast {
     expected: Vec<Delay>,
     /// What the longest way behind each step is expected to take.
     behind: Vec<Delay>,
+    /// The steps that are expected to run and were never seen.
+    unseen: Vec<StepIndex>,
 }
 
 impl Forecast {
     /// Makes the forecast of a flow as it stands; nothing if no step of it has ever been seen.
     pub fn new(flow: &Flow, durations: &Durations) -> Option<Self> {
+        let mut unseen = Vec::new();
         let of = |step: StepIndex| {
             let place = flow.step(step);
             // All being well, it does not run: an error's handler.
             let is_spared = place.depends_on.iter().any(|edge| !edge::is_met_by_success(&edge.rule));
+            if is_spared || flow.run(step).is_over() {
+                return None;
+            }
             let known = durations.get(&(place.id.clone(), place.pipeline.clone())).copied();
-            if is_spared || flow.run(step).is_over() { None } else { known }
+            if known.is_none() && place.kind.is_run() {
+                unseen.push(step);
+            }
+            known
         };
-        let steps = || (0..flow.plan().steps.len()).map(StepIndex);
-        let known: Vec<Option<Delay>> = steps().map(of).collect();
+        let known: Vec<Option<Delay>> = (0..flow.plan().steps.len()).map(StepIndex).map(of).collect();
         if known.iter().all(Option::is_none) {
             return None;
         }
@@ -45,13 +53,47 @@ impl Forecast {
             let ways = flow.graph().downstreams(step).map(|next| expected[next.0] + behind[next.0]);
             behind[step.0] = ways.max().unwrap_or_default();
         }
-        Some(Self { expected, behind })
+        Some(Self { expected, behind, unseen })
     }
 
     /// Returns when the flow is likely to end.
     pub fn end(&self, flow: &Flow, now: Timestamp) -> Timestamp {
         let ends = self.ways(flow, now).map(|(from, left)| from.max(now) + left);
         ends.max().unwrap_or(now)
+    }
+
+    /// Returns when the flow is likely to end if its places and pools are never idle: not before its longest way does, and
+    /// not before they have done all that is left.
+    pub fn end_in_places(&self, flow: &Flow, now: Timestamp) -> Timestamp {
+        let mut work_ms = 0_u128;
+        let mut pools_ms = vec![0_u128; flow.plan().pools.len()];
+        for (step, place, run) in flow.steps() {
+            let left_ms = match run.state {
+                StepState::Ended { .. } | StepState::Unknown | StepState::Settling => 0,
+                _ => {
+                    let started = run.last_attempt().and_then(|attempt| attempt.started_at);
+                    let is_live = matches!(run.state, StepState::Running);
+                    let done = started.filter(|_| is_live).map_or(Delay::ZERO, |at| now.since(at));
+                    self.expected[step.0].as_ms().saturating_sub(done.as_ms())
+                }
+            };
+            work_ms += u128::from(left_ms);
+            for &(pool, weight) in &place.pools {
+                pools_ms[pool] += u128::from(left_ms) * u128::from(weight);
+            }
+        }
+        let shared = |work_ms: u128, among: u128| {
+            Delay::from_ms(u64::try_from(work_ms / among.max(1)).unwrap_or(u64::MAX))
+        };
+        let sizes = flow.plan().pools.iter().map(|pool| u128::from(pool.size));
+        let pools = pools_ms.into_iter().zip(sizes).map(|(work_ms, size)| shared(work_ms, size));
+        let longest = pools.chain([shared(work_ms, flow.header().max_parallel as u128)]).max();
+        self.end(flow, now).max(now + longest.unwrap_or_default())
+    }
+
+    /// Says whether a step that is expected to run has never been seen: then the flow takes longer than this tells.
+    pub fn is_short(&self, flow: &Flow) -> bool {
+        self.unseen.iter().any(|&step| !flow.run(step).is_over())
     }
 
     /// Returns by when something must have happened if the flow is to end at this time.

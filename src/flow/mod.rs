@@ -10,6 +10,7 @@ pub mod decide;
 pub mod edge;
 pub mod event;
 pub mod forecast;
+mod holdup;
 mod judge;
 mod lateness;
 pub mod notice;
@@ -46,6 +47,7 @@ pub use event::{
     CancelReason, Event, FlowId, Outcome, Recorded, Recovery, Resolution, Restart, RunId, RunSeen, RunStatus,
     StartOutcome, StepError, Trust,
 };
+pub use holdup::{HoldUp, held_up};
 pub use lateness::Due;
 pub use outputs::OUTPUT_BYTES_MAX;
 pub use result::{Counts, FlowOutcome};

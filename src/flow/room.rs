@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::flow::{Flow, StepState, Trust};
+use crate::flow::{Flow, HoldUp, StepState, Trust};
 use crate::plan::{StepIndex, StepKind};
 use crate::time::Timestamp;
 
@@ -80,21 +80,26 @@ impl Room {
         self.places == 0
     }
 
-    /// Says whether a step finds room. A pool that has too little for it gives nothing to those behind it, or a step
-    /// that needs much might wait for ever.
+    /// Says whether a step finds room.
     pub(super) fn admits(&mut self, flow: &Flow, step: StepIndex) -> bool {
+        self.refuses(flow, step).is_none()
+    }
+
+    /// Returns what a step finds no room in; nothing if it may start. A pool that has too little for it gives nothing to
+    /// those behind it, or a step that needs much might wait for ever.
+    pub(super) fn refuses(&mut self, flow: &Flow, step: StepIndex) -> Option<HoldUp> {
         let place = flow.step(step);
-        if place.group.is_some_and(|group| self.left_in(flow, group) == Some(0)) {
-            return false;
+        if let Some(group) = place.group.filter(|&group| self.left_in(flow, group) == Some(0)) {
+            return Some(HoldUp::Iterations(group));
         }
-        let mut admits = self.places > 0;
+        let mut full = (self.places == 0).then_some(HoldUp::Places);
         for &(pool, weight) in &place.pools {
             if self.pools[pool] < weight {
                 self.pools[pool] = 0;
-                admits = false;
+                full.get_or_insert(HoldUp::Pool(pool));
             }
         }
-        admits
+        full
     }
 
     /// Returns what it lacks for a step.

@@ -12,7 +12,7 @@ use super::{Cloud, Workspace, steps, words};
 
 impl Cloud {
     /// Every cloud, in the order of the words of `cloud`.
-    const ALL: [Self; 3] = [Self::Public, Self::China, Self::UsGovernment];
+    pub const ALL: [Self; 3] = [Self::Public, Self::China, Self::UsGovernment];
 
     /// Returns what follows a workspace's name in its address.
     pub const fn host_suffix(self) -> &'static str {

@@ -1,12 +1,17 @@
 //! Plain lines, one for each fact: for pipes, files and logs of CI.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::flow::{ActivitySeen, Flow, Recorded};
 use crate::plan::StepIndex;
+use crate::report::detail::{activities, detail};
+use crate::report::expected::Expected;
+use crate::report::frame::brief;
+use crate::report::look::Telling;
 use crate::report::text::{one_line, pad, width};
-use crate::report::wording::{self, Line};
-use crate::report::{Beside, Report, summary};
+use crate::report::wording::{self, Line, Tone, took};
+use crate::report::{Beside, Report, standing, summary};
 use crate::time::{Delay, Timestamp};
 
 /// The widest column of step ids; longer ids push their line to the right.
@@ -15,12 +20,22 @@ const ID_COLUMNS_MAX: usize = 30;
 /// The column of words: `not needed` is the longest.
 const WORD_COLUMNS: usize = 10;
 
-/// Writes one line for each fact worth one, with the time in UTC.
+/// How often lines look whether they have been silent for too long.
+const TICK_GAP: Delay = Delay::from_ms(1_000);
+
+/// Writes one line for each fact worth one, with the time in UTC; and after a long silence, how the flow stands.
 ///
 /// A writer that fails is no reason to stop a flow: what it did not take is lost, and the journal has it all.
-#[derive(Debug)]
 pub struct Lines<W> {
     writer: W,
+    telling: Telling,
+    expected: Expected,
+    /// The longest silence, if it is ever broken.
+    silence: Option<Delay>,
+    /// When the newest line was written, or the silence began.
+    quiet_since: Option<Timestamp>,
+    /// The attempts that have been called slow.
+    slow: BTreeSet<(StepIndex, usize)>,
     /// The day of the newest line.
     day: String,
     /// The column of step ids, once the flow has been seen.
@@ -30,9 +45,34 @@ pub struct Lines<W> {
 }
 
 impl<W: io::Write + Send> Lines<W> {
-    /// Makes a report that writes to `writer`.
+    /// Makes a report that writes facts to `writer`.
     pub fn new(writer: W) -> Self {
-        Self { writer, day: String::new(), id_columns: None, beside: Beside::default() }
+        Self {
+            writer,
+            telling: Telling::Facts,
+            expected: Expected::default(),
+            silence: None,
+            quiet_since: None,
+            slow: BTreeSet::new(),
+            day: String::new(),
+            id_columns: None,
+            beside: Beside::default(),
+        }
+    }
+
+    /// Tells more or less than facts.
+    #[must_use]
+    pub fn telling(mut self, telling: Telling) -> Self {
+        self.telling = telling;
+        self
+    }
+
+    /// Says which steps take longer than is usual, and how the flow stands once nothing has been said for so long.
+    #[must_use]
+    pub fn alive(mut self, silence: Delay, expected: Expected) -> Self {
+        self.silence = Some(silence);
+        self.expected = expected;
+        self
     }
 
     /// Gives the writer back.
@@ -50,24 +90,77 @@ impl<W: io::Write + Send> Lines<W> {
         }
         let _ = writeln!(self.writer, "{} {text}", &time["T".len().."T12:03:07".len()]);
         let _ = self.writer.flush();
+        self.quiet_since = Some(now);
+    }
+
+    fn write_line(&mut self, now: Timestamp, line: &Line, flow: &Flow) {
+        let columns = *self.id_columns.get_or_insert_with(|| id_columns(flow));
+        self.write(now, &plain(line, columns));
+    }
+
+    /// Calls the steps slow, once each attempt, that have taken clearly longer than is usual.
+    fn tell_slow(&mut self, now: Timestamp, flow: &Flow) {
+        for step in flow.live() {
+            let Some(usual) = self.expected.slow(flow, step, now) else { continue };
+            if self.slow.insert((step, flow.run(step).attempts.len())) {
+                let took = took(flow.run(step), now).unwrap_or_default();
+                let who = one_line(flow.step(step).id.as_str());
+                let text = format!("has taken {}, usually {}", brief(took), brief(usual.median));
+                self.write_line(now, &Line { who, word: "slow", text, tone: Tone::Warn }, flow);
+            }
+        }
     }
 }
 
 impl<W: io::Write + Send> Report for Lines<W> {
     fn on(&mut self, recorded: &Recorded, flow: &Flow) {
-        let Some(line) = wording::fact(recorded, flow) else { return };
-        let columns = *self.id_columns.get_or_insert_with(|| id_columns(flow));
-        self.write(recorded.at, &plain(&line, columns));
+        self.expected.follow(&recorded.event);
+        for line in told(recorded, flow, self.telling) {
+            self.write_line(recorded.at, &line, flow);
+        }
     }
 
     fn note(&mut self, now: Timestamp, text: &str) {
-        self.write(now, &format!("note: {}", one_line(text)));
+        if self.telling != Telling::Nothing {
+            self.write(now, &format!("note: {}", one_line(text)));
+        }
     }
 
-    fn tick(&mut self, _now: Timestamp, _flow: &Flow) {}
+    fn ask(&mut self, now: Timestamp, question: &[&str]) {
+        for line in question {
+            self.write(now, &format!("note: {line}"));
+        }
+    }
+
+    fn snapshot(&mut self, now: Timestamp, flow: &Flow) {
+        let left = self.expected.left(flow, now);
+        let text = standing::snapshot(flow, &self.expected, left, &BTreeMap::new(), now);
+        let _ = self.writer.write_all(text.as_bytes());
+        let _ = self.writer.flush();
+        self.quiet_since = Some(now);
+    }
+
+    fn tick(&mut self, now: Timestamp, flow: &Flow) {
+        let Some(silence) = self.silence.filter(|_| self.telling != Telling::Nothing) else { return };
+        self.tell_slow(now, flow);
+        let since = *self.quiet_since.get_or_insert(now);
+        if now.since(since) < silence || flow.is_settled() {
+            return;
+        }
+        self.quiet_since = Some(now);
+        if self.telling != Telling::Problems {
+            let left = self.expected.left(flow, now);
+            let text = standing::in_brief(flow, &self.expected, left, now);
+            self.write_line(
+                now,
+                &Line { who: "flow".to_owned(), word: "goes on", text, tone: Tone::Quiet },
+                flow,
+            );
+        }
+    }
 
     fn tick_gap(&self) -> Option<Delay> {
-        None
+        self.silence.map(|silence| silence.min(TICK_GAP))
     }
 
     fn watched(&self, _flow: &Flow) -> Vec<StepIndex> {
@@ -81,9 +174,18 @@ impl<W: io::Write + Send> Report for Lines<W> {
     }
 
     fn finish(&mut self, now: Timestamp, flow: &Flow) {
-        let _ = write!(self.writer, "\n{}", summary::end_block(flow, &self.beside, now));
+        let gap = if self.day.is_empty() { "" } else { "\n" };
+        let _ = write!(self.writer, "{gap}{}", summary::end_block(flow, &self.beside, now));
         let _ = self.writer.flush();
     }
+}
+
+/// Returns the lines to tell of an event.
+pub(super) fn told(recorded: &Recorded, flow: &Flow, telling: Telling) -> Vec<Line> {
+    let more = || if telling == Telling::Everything { detail(recorded, flow) } else { None };
+    let line = wording::fact(recorded, flow).or_else(more).filter(|line| telling.takes(line.tone));
+    let activities = if telling == Telling::Everything { activities(recorded, flow) } else { Vec::new() };
+    activities.into_iter().chain(line).collect()
 }
 
 /// Returns the column that the ids of a flow's steps need.
@@ -104,8 +206,8 @@ mod tests {
     use super::Lines;
     use crate::flow::{Event, Outcome, RunStatus};
     use crate::plan::{Retry, StepId};
-    use crate::report::Report;
     use crate::report::sample::{Sample, error};
+    use crate::report::{Expected, Report};
     use crate::time::Delay;
 
     #[test]
@@ -177,6 +279,29 @@ mod tests {
         1 succeeded
         ");
         Lines::new(Gone).note(sample.now, "nobody reads this");
+    }
+
+    #[test]
+    fn breaks_a_long_silence_and_calls_slow_what_is_slow() {
+        let mut sample = Sample::new(&[("load", ""), ("copy", ""), ("curate", "load copy")]);
+        let known = |id: &str, seconds: u64| {
+            ((StepId::new(id), format!("pl_{id}")), vec![Delay::from_secs(seconds); 5])
+        };
+        let expected = Expected::of(&[known("load", 60), known("copy", 1200), known("curate", 300)].into());
+        let mut lines = Lines::new(Vec::new()).alive(Delay::from_secs(60), expected);
+        sample.start("load").start("copy");
+        for _ in 0..260 {
+            lines.tick(sample.now, &sample.flow);
+            sample.wait(1);
+        }
+        let text = String::from_utf8(lines.into_inner()).expect("lines are UTF-8");
+        insta::assert_snapshot!(text, @r"
+        2026-11-24, times are UTC
+        23:51:00 flow   goes on    0/3 done, 2 running, 1 waiting, ~24m left; load 1m00s (usually 1m00s), copy 1m00s (usually 20m)
+        23:51:31 load   slow       has taken 1m31s, usually 1m00s
+        23:52:31 flow   goes on    0/3 done, 2 running, 1 waiting, ~23m left; load 2m31s (SLOW, usually 1m00s), copy 2m31s (usually 20m)
+        23:53:31 flow   goes on    0/3 done, 2 running, 1 waiting, ~22m left; load 3m31s (SLOW, usually 1m00s), copy 3m31s (usually 20m)
+        ");
     }
 
     /// A pipe whose reader has left.

@@ -6,13 +6,17 @@
 mod bars;
 pub mod checkup;
 pub mod ci;
+mod detail;
 pub mod differences;
 pub mod events;
+mod expected;
+mod frame;
 pub mod graph;
 pub mod json;
 pub mod junit;
 mod lines;
 pub mod logs;
+mod look;
 pub mod markdown;
 pub mod outlook;
 pub mod page;
@@ -20,6 +24,7 @@ pub mod page;
 mod sample;
 mod several;
 mod sheet;
+mod standing;
 pub mod story;
 mod studio;
 mod summary;
@@ -37,8 +42,11 @@ use crate::plan::StepIndex;
 use crate::time::{Delay, Timestamp};
 
 pub use bars::Bars;
+pub use expected::{Expected, Left, Usual};
 pub use lines::Lines;
+pub use look::{Links, Look, Studio, Telling};
 pub use several::Several;
+pub use sheet::{Ground, Terminal};
 pub use summary::{end_block, opening};
 pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 
@@ -49,6 +57,22 @@ pub trait Report: Send {
 
     /// Shows something worth knowing that is no fact of the flow, such as a question that will be asked again.
     fn note(&mut self, now: Timestamp, text: &str);
+
+    /// Asks the person at the terminal something, on lines of their own; the answer is typed.
+    fn ask(&mut self, now: Timestamp, question: &[&str]) {
+        for line in question {
+            self.note(now, line);
+        }
+    }
+
+    /// Hears that a person has ended a line with Enter, which the terminal has shown.
+    fn typed(&mut self) {}
+
+    /// Takes away what moves for a process that is about to be stopped; the next ticks bring it back.
+    fn pause(&mut self, _now: Timestamp) {}
+
+    /// Shows how the flow stands, for a person who has asked.
+    fn snapshot(&mut self, _now: Timestamp, _flow: &Flow) {}
 
     /// Shows the passing of time.
     fn tick(&mut self, now: Timestamp, flow: &Flow);

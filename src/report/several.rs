@@ -17,6 +17,22 @@ impl Report for Several {
         self.0.iter_mut().for_each(|report| report.note(now, text));
     }
 
+    fn ask(&mut self, now: Timestamp, question: &[&str]) {
+        self.0.iter_mut().for_each(|report| report.ask(now, question));
+    }
+
+    fn typed(&mut self) {
+        self.0.iter_mut().for_each(|report| report.typed());
+    }
+
+    fn pause(&mut self, now: Timestamp) {
+        self.0.iter_mut().for_each(|report| report.pause(now));
+    }
+
+    fn snapshot(&mut self, now: Timestamp, flow: &Flow) {
+        self.0.iter_mut().for_each(|report| report.snapshot(now, flow));
+    }
+
     fn tick(&mut self, now: Timestamp, flow: &Flow) {
         self.0.iter_mut().for_each(|report| report.tick(now, flow));
     }

@@ -54,7 +54,7 @@ pub(super) fn paragraphs(text: &str) -> Vec<String> {
 
 /// Returns how many columns a text without control characters takes.
 ///
-/// Counted character by character, as indicatif counts: the two must agree on what fits.
+/// Counted character by character, so that a cut text never counts more than its parts.
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }

@@ -1,11 +1,9 @@
 //! How `apply` is left: by signals, by a second one, and by a person who is asked.
 #![cfg(unix)]
 
-use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-
+use crate::session::Session;
 use crate::space::Said;
 use crate::witness::{Stage, ran, runs_of_steps, signal, wait_until};
 
@@ -86,54 +84,8 @@ fn a_signal_that_it_was_started_to_ignore_does_not_end_it() {
     assert_eq!(ran(&stage.emulator).len(), 2, "it went on to the end");
 }
 
-/// `synflow apply` at a terminal, with a person who types.
-struct Session {
-    child: Box<dyn portable_pty::Child + Send + Sync>,
-    keyboard: Box<dyn Write + Send>,
-    seen: std::sync::Arc<std::sync::Mutex<String>>,
-    _terminal: Box<dyn portable_pty::MasterPty + Send>,
-}
-
-impl Session {
-    fn begin(stage: &Stage) -> Self {
-        let pair = native_pty_system()
-            .openpty(PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 })
-            .unwrap();
-        let plain = stage.command("apply PLAN --progress lines");
-        let mut command = CommandBuilder::new(plain.get_program());
-        command.args(plain.get_args());
-        command.env_clear();
-        for (name, value) in plain.get_envs() {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
-        }
-        command.env("TERM", "xterm");
-        command.cwd(crate::space::root());
-        let child = pair.slave.spawn_command(command).unwrap();
-        let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-        let (mut reader, shared) = (pair.master.try_clone_reader().unwrap(), seen.clone());
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = reader.read(&mut bytes) {
-                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
-            }
-        });
-        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, _terminal: pair.master }
-    }
-
-    fn types(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
-        self.keyboard.flush().unwrap();
-    }
-
-    fn sees(&self, text: &str) -> bool {
-        self.seen.lock().unwrap().contains(text)
-    }
-
-    fn text(&self) -> String {
-        self.seen.lock().unwrap().clone()
-    }
+fn at_a_terminal(stage: &Stage) -> Session {
+    Session::begin(&stage.command("apply PLAN --progress lines"), (24, 100), &[])
 }
 
 const CTRL_C: &str = "\x03";
@@ -141,15 +93,16 @@ const CTRL_C: &str = "\x03";
 #[test]
 fn at_a_terminal_ctrl_c_asks_before_anything_happens() {
     let stage = Stage::new(SLOW, STEPS);
-    let mut session = Session::begin(&stage);
+    let mut session = at_a_terminal(&stage);
     wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
     session.types(CTRL_C);
     wait_until("it asks", || session.sees("`d` and Enter detaches"));
     session.types("\n");
     wait_until("it goes on", || session.sees("going on"));
     session.types(CTRL_C);
+    wait_until("it asks again", || session.text().matches("`d` and Enter detaches").count() == 2);
     session.types("c\n");
-    let code = session.child.wait().unwrap().exit_code();
+    let code = session.wait();
     assert_eq!(code, 7, "{}", session.text());
     assert_eq!(stage.emulator.record()["runs"][0]["status"], "Cancelled");
 }
@@ -158,13 +111,13 @@ fn at_a_terminal_ctrl_c_asks_before_anything_happens() {
 fn at_a_terminal_a_person_can_detach_or_leave_at_once() {
     let check = |keys: &[&str], want: u32, words: &str| {
         let stage = Stage::new(SLOW, STEPS);
-        let mut session = Session::begin(&stage);
+        let mut session = at_a_terminal(&stage);
         wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
         for key in keys {
             session.types(key);
             wait_until("it asks", || session.sees("`d` and Enter detaches"));
         }
-        let code = session.child.wait().unwrap().exit_code();
+        let code = session.wait();
         assert_eq!(code, want, "{}", session.text());
         let last = format!("{words}synflow resume {}", stage.flow());
         wait_until("all was read", || session.sees(&last));

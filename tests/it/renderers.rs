@@ -10,9 +10,9 @@ use synflow::journal::Journal;
 use synflow::report::ci::{Ci, CiLog, Guarded};
 use synflow::report::events::{Events, StreamLine};
 use synflow::report::story::{self, Known};
-use synflow::report::{Bars, Beside, Lines, Report, Several, end_block};
+use synflow::report::{Bars, Beside, Expected, Lines, Look, Report, Several, end_block};
 
-use crate::screen::Screen;
+use crate::canvas::Screen;
 use crate::space::{Said, TestSpace, root};
 use crate::streams::{lines, prepared};
 
@@ -139,7 +139,7 @@ fn bars_end_on_the_same_screen() {
     let events = journal.events(&header.id).unwrap();
     let mut flow = Flow::from_header(header).unwrap();
     let screen = Screen::new(SIZE.rows, SIZE.cols);
-    let mut bars = Bars::new(screen.clone(), false);
+    let mut bars = Bars::new(screen.terminal(), Look::default(), Expected::default());
     for recorded in &events {
         flow.apply(recorded).unwrap();
         bars.on(recorded, &flow);

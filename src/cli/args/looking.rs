@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Chosen, SignIn, Steps};
-use crate::cli::forms::{FlowWord, Output, Picture, Progress, ReportForm, Stream};
+use super::{Chosen, Showing, SignIn, Steps};
+use crate::cli::forms::{FlowWord, Output, Picture, ReportForm, Stream};
 
 /// Shows a flow.
 #[derive(Debug, Args)]
@@ -24,9 +24,9 @@ pub struct Watch {
     /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the latest]
     #[arg(value_name = "FLOW")]
     pub flow: Option<String>,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
-    pub progress: Progress,
+    /// How it is shown.
+    #[command(flatten)]
+    pub showing: Showing,
     /// What stdout gets: nothing, how the flow stands at the end, or every event from the first one on
     #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
     pub output: Stream,

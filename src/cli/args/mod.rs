@@ -153,12 +153,29 @@ pub struct SignIn {
     pub ca_file: Option<PathBuf>,
 }
 
-/// How a flow is driven and shown.
+/// How progress is shown.
 #[derive(Clone, Debug, Args)]
-pub struct Driving {
+pub struct Showing {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
     pub progress: Progress,
+    /// Tells only of what goes wrong, and how it ended
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Tells more: why each step starts, what Synapse says of its run, how its activities ended
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// The longest silence of the lines while something runs: then one says how the flow stands [default: 1m]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_MAX_SILENCE")]
+    pub max_silence: Option<String>,
+}
+
+/// How a flow is driven and shown.
+#[derive(Clone, Debug, Args)]
+pub struct Driving {
+    /// How it is shown.
+    #[command(flatten)]
+    pub showing: Showing,
     /// What stdout gets: nothing, how the flow stands at the end, or every event as it is recorded
     #[arg(long, value_enum, default_value_t = Stream::Text, value_name = "FORM")]
     pub output: Stream,

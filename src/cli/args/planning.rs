@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Chosen, SignIn, Steps, factor};
-use crate::cli::forms::{FindingsForm, Outlook, Progress, Stream, TestForm};
+use super::{Chosen, Showing, SignIn, Steps, factor};
+use crate::cli::forms::{FindingsForm, Outlook, Stream, TestForm};
 
 /// Checks plans.
 #[derive(Debug, Args)]
@@ -109,9 +109,9 @@ pub struct Rehearse {
     /// Plays it on the screen, so many times faster than it would be [default: as fast as possible, unseen]
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     pub speed: Option<f64>,
-    /// How progress is shown, with --speed
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", requires = "speed")]
-    pub progress: Progress,
+    /// How it is shown, with --speed.
+    #[command(flatten)]
+    pub showing: Showing,
     /// How many rows the chart has at most; iterations and quiet steps are folded first
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
     pub rows: u16,

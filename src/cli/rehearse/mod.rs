@@ -11,20 +11,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::cli::args::{Output, Rehearse, Stream};
-use crate::cli::drive;
 use crate::cli::emulate::Furnishing;
 use crate::cli::expected::{self, History};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::load::{self, LoadedPlan};
-use crate::cli::pace;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, ending, outlet, put, put_exact, put_value};
+use crate::cli::{block_on, ending, outlet, pace, put, put_exact, put_value, show as showing, signals};
 use crate::driver::now;
 use crate::journal::Journal;
 use crate::plan::{self, Assumptions, StepIndex};
 use crate::rehearse::account::Account;
 use crate::rehearse::{KnownOutputs, Lengths, Rehearsal, Setting};
-use crate::report::Report;
+use crate::report::{Expected, Report};
 use crate::time::{Delay, Timestamp};
 
 /// The exit code for a flow that would never end.
@@ -52,6 +50,10 @@ pub(super) fn run(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
 }
 
 fn carry_out(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
+    if args.speed.is_none() && showing::is_asked_for(&args.showing) {
+        return Err(Failure::new(Exit::Usage, "progress is shown only with `--speed`")
+            .hint("`--speed 60` plays an hour in a minute"));
+    }
     let start = begins_at(&args.at)?;
     let mut loaded = load::rehearsed_plan(&args.plan, &args.chosen, start, settings, &mut outlet::stderr())?;
     loaded.narrow(&args.steps.selection())?;
@@ -87,7 +89,7 @@ fn carry_out(args: &Rehearse, settings: &Settings) -> Result<u8, Failure> {
     if args.output == Stream::Jsonl {
         put_exact(&json::first(&rehearsal, &loaded, args))?;
     }
-    play(&mut rehearsal, args, settings)?;
+    play(&mut rehearsal, args, &history, settings)?;
     let (_, code) = rehearsal.outcome();
     let code = if args.exit_code { code.unwrap_or(NEVER_ENDS.code()) } else { Exit::Done.code() };
     show(&rehearsal, args, usual, &history, code)?;
@@ -188,11 +190,17 @@ fn known_outputs(loaded: &LoadedPlan, history: &History) -> KnownOutputs {
 }
 
 /// Plays a rehearsal, as fast as possible or on the screen.
-fn play(rehearsal: &mut Rehearsal, args: &Rehearse, settings: &Settings) -> Result<(), Failure> {
+fn play(
+    rehearsal: &mut Rehearsal,
+    args: &Rehearse,
+    history: &History,
+    settings: &Settings,
+) -> Result<(), Failure> {
     let mut events = String::new();
     let is_stream = args.output == Stream::Jsonl;
     if let Some(speed) = args.speed {
-        let report = drive::report(args.progress, settings);
+        let shown = showing::Shown::of(&args.showing, settings, true)?.faster(speed);
+        let report = shown.report(Expected::of(&history.took));
         return play_live(rehearsal, speed, report, is_stream);
     }
     rehearsal.play(&mut |recorded, _| {
@@ -212,6 +220,8 @@ fn play_live(
 ) -> Result<(), Failure> {
     block_on(async {
         let (from, begun) = (rehearsal.now(), now());
+        let left = signals::asked_to_leave();
+        tokio::pin!(left);
         loop {
             let mut events = String::new();
             let next = rehearsal.turn(&mut |recorded, flow| {
@@ -224,12 +234,15 @@ fn play_live(
             let Some(next) = next else { break };
             let due = begun + next.since(from).scaled(1.0 / speed);
             loop {
-                let left = due.since(now()).to_std();
-                if left.is_zero() {
+                let rest = due.since(now()).to_std();
+                if rest.is_zero() {
                     break;
                 }
-                let gap = report.tick_gap().map_or(left, |gap| gap.to_std().max(Duration::from_millis(1)));
-                tokio::time::sleep(left.min(gap)).await;
+                let gap = report.tick_gap().map_or(rest, |gap| gap.to_std().max(Duration::from_millis(1)));
+                tokio::select! {
+                    () = tokio::time::sleep(rest.min(gap)) => {}
+                    () = &mut left => return Err(Failure::new(Exit::Interrupted, "the rehearsal was broken off")),
+                }
                 let shown = (from + now().since(begun).scaled(speed)).min(next);
                 rehearsal.go_on(shown);
                 report.tick(shown, rehearsal.flow());

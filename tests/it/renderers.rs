@@ -14,7 +14,7 @@ use synflow::report::{Bars, Beside, Expected, Lines, Look, Report, Several, end_
 
 use crate::canvas::Screen;
 use crate::space::{Said, TestSpace, root};
-use crate::streams::{lines, prepared};
+use crate::streams::{lines, prepared, prepared_without_notes};
 
 /// A place that several write to.
 #[derive(Clone, Default)]
@@ -85,6 +85,7 @@ fn lines_commands_and_pages_are_told_again_word_for_word() {
         let log = ci.map(|ci| CiLog::new(ci, text.clone(), root().to_owned(), root().to_owned()));
         let log = log.map(|log| Box::new(log) as Box<dyn Report>);
         let plain = Box::new(Lines::new(Guarded::new(text.clone()))) as Box<dyn Report>;
+        assert!(stream.iter().any(|line| matches!(line, StreamLine::Note { .. })), "{}", said.stdout);
         let flow = retell(&stream, &mut Several(log.into_iter().chain([plain]).collect()));
         assert!(said.stderr.contains(&text.text()), "{}\n--- again:\n{}", said.stderr, text.text());
         let Some(StreamLine::Summary(ended)) = stream.last() else { panic!("{:?}", stream.last()) };
@@ -111,7 +112,7 @@ fn lines_commands_and_pages_are_told_again_word_for_word() {
 fn bars_end_on_the_same_screen() {
     const SIZE: PtySize = PtySize { rows: 60, cols: 90, pixel_width: 0, pixel_height: 0 };
     let space = TestSpace::new();
-    let plain = prepared(&space, "--progress bar");
+    let plain = prepared_without_notes(&space, "--progress bar");
     let mut command = CommandBuilder::new(plain.get_program());
     command.args(plain.get_args());
     command.env_clear();

@@ -90,6 +90,7 @@ impl Stage {
             .env("SYNFLOW_BEAT", "100ms")
             .env("SYNFLOW_HEARTBEAT", "200ms")
             .env("SYNFLOW_START_GRACE", "2s")
+            .env("GITHUB_STEP_SUMMARY", self.space.path("summary.md"))
             .env("CANARY", IN_ENV)
             .env("CANARY_TOKEN", IN_TEXT);
         command
@@ -243,9 +244,10 @@ fn no_secret_is_written_anywhere() {
     // Their run is alike but for its secrets.
     let theirs = json!({ "env": "a", "file": "b", "vault": "c", "address": "d", "header": "e" });
     let theirs = start_elsewhere(&stage.emulator, "busy", &theirs);
-    let mut apply = stage.begin("apply night.yaml --new");
+    let mut apply = stage.begin("apply night.yaml --new --output jsonl");
     wait_until("the slow run and both that echo are accepted", || {
-        let told = || fs::read_to_string(stage.space.path("apply-night.yaml---new.stderr")).unwrap();
+        let told =
+            || fs::read_to_string(stage.space.path("apply-night.yaml---new---output-jsonl.stderr")).unwrap();
         assert!(apply.try_wait().unwrap().is_none(), "{}", told());
         #[cfg(target_os = "linux")]
         clean(&command_lines(&apply), "a command line");
@@ -260,7 +262,7 @@ fn no_secret_is_written_anywhere() {
     apply.wait().unwrap();
     stage.search("after it was killed");
 
-    let mut resume = stage.begin("resume --progress lines");
+    let mut resume = stage.begin("resume --progress lines --output jsonl --ci github");
     wait_until("the echo and the busy step are over", || {
         let status = stage.space.status();
         let ended = outcomes(&status);
@@ -285,6 +287,11 @@ fn no_secret_is_written_anywhere() {
     assert_eq!(stage.run("cancel"), 0, "{}", stage.last());
     assert_eq!(resume.wait().unwrap().code(), Some(7));
     stage.search("after it was cancelled");
+    // Events and the page of the job are among what was searched.
+    for file in ["resume---progress-lines---output-jsonl---ci-github.stdout", "summary.md"] {
+        let text = fs::read_to_string(stage.space.path(file)).unwrap();
+        assert!(text.lines().count() > 10 && text.contains("echo"), "{file}: {text}");
+    }
 
     check_sent(&stage, &["good", "echo", "heard", "lost", "slow"]);
     let status = stage.space.status();

@@ -61,10 +61,26 @@ pub(crate) fn recorded(lines: &[StreamLine]) -> Vec<Recorded> {
 const ODD: &str = r#"{ "name": "odd", "properties": { "activities": [{ "name": "Side", "type": "WebActivity" },
     { "name": "Mend", "type": "WebActivity", "dependsOn": [{ "activity": "Side", "dependencyConditions": ["Failed"] }] }] } }"#;
 
+/// What goes wrong on the way besides: an answer that never came, and a list that could not be had.
+const FAULTS: &str = "
+faults:
+  - { on: createRun, pipeline: good, kind: cut, accepted: true, first: 1 }
+  - { on: queryPipelineRuns, kind: status, status: 503, first: 1 }
+";
+
 /// Prepares the night.
 pub(crate) fn prepared(space: &TestSpace, words: &str) -> Command {
+    prepared_by(space, &format!("{SCRIPT}{FAULTS}"), words)
+}
+
+/// Prepares the night without a word that is no event.
+pub(crate) fn prepared_without_notes(space: &TestSpace, words: &str) -> Command {
+    prepared_by(space, SCRIPT, words)
+}
+
+fn prepared_by(space: &TestSpace, script: &str, words: &str) -> Command {
     let plan = space.write("plan.yaml", PLAN);
-    let script = space.write("script.yaml", SCRIPT);
+    let script = space.write("script.yaml", script);
     space.write("workspace/pipeline/odd.json", ODD);
     let apply = format!("apply {} --emulate --script {}", plan.display(), script.display());
     space.command(apply.split(' ').chain("--beat 20ms".split(' ')).chain(words.split(' ')))
@@ -143,6 +159,8 @@ fn every_line_is_as_the_schema_says() {
     let want = [
         "flow",
         "event",
+        "note",
+        "start_unclear",
         "summary",
         "start_intended",
         "run_started",
@@ -175,7 +193,8 @@ fn the_stream_is_the_flow() {
     };
     let events = recorded(&lines);
     // No line is lost or said twice, and every line is of the flow.
-    assert_eq!(events.len() + 2, lines.len(), "{}", said.stdout);
+    let notes = lines.iter().filter(|line| matches!(line, StreamLine::Note { .. })).count();
+    assert_eq!(events.len() + notes + 2, lines.len(), "{}", said.stdout);
     assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
     // It is what the journal has.
     let mut journal = synflow::journal::Journal::open(&space.state_dir()).unwrap();
@@ -232,7 +251,9 @@ fn a_resume_goes_on_where_the_stream_before_it_ended() {
     let last = recorded(&before).last().unwrap().seq;
     assert!(matches!(after.first(), Some(StreamLine::Flow { first_seq, .. }) if *first_seq == last + 1));
     let mut flow = Flow::from_header((**header).clone()).unwrap();
-    recorded(&before).iter().chain(&recorded(&after)).for_each(|event| flow.apply(event).unwrap());
+    for event in recorded(&before).iter().chain(&recorded(&after)) {
+        flow.apply(event).unwrap();
+    }
     assert_eq!(flow.exit_code(), Some(0));
     assert!(
         matches!(before.last(), Some(StreamLine::Summary(ended)) if ended.state.as_deref() == Some("detached"))

@@ -51,8 +51,9 @@ pub(super) fn show_failure(failure: &Failure, ci: Option<Ci>) {
     say(&ci.issue(Severity::Error, None, "synflow", &text));
 }
 
-/// Hands on how a flow ended, and its page. What cannot be written is noted on stderr: it changes no exit code.
-pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, settings: &Settings) {
+/// Hands on how a flow ended, and its page. `report` is where its report was to be written. What cannot be written is noted
+/// on stderr: it changes no exit code.
+pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, report: Option<&Path>, settings: &Settings) {
     let Some(ci) = settings.ci else { return };
     let page = flow.and_then(|flow| match write_page(flow, ci, settings) {
         Ok(path) => path,
@@ -61,7 +62,10 @@ pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, settings: &Setti
             None
         }
     });
-    let values = values(flow, code, at, page.as_deref());
+    // A later step may work in another folder.
+    let report = report.map(|report| folders(settings).0.join(report));
+    let report = report.filter(|report| flow.is_some() && report.is_file()).or_else(|| page.clone());
+    let values = values(flow, code, at, report.as_deref());
     match ci {
         Ci::Github => {
             let written = settings.env("GITHUB_OUTPUT").map(|path| append(path, &github_outputs(&values)));
@@ -78,15 +82,20 @@ pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, settings: &Setti
 }
 
 /// Returns what later steps can use.
-fn values(flow: Option<&Flow>, code: u8, at: Timestamp, page: Option<&Path>) -> Vec<(&'static str, String)> {
+fn values(
+    flow: Option<&Flow>,
+    code: u8,
+    at: Timestamp,
+    report: Option<&Path>,
+) -> Vec<(&'static str, String)> {
     let (id, outcome) = match (flow, StreamLine::end(flow, at, code, None)) {
         (Some(flow), StreamLine::Summary(ended)) => {
             (flow.header().id.to_string(), ended.outcome.or(ended.state).unwrap_or_default())
         }
         _ => (String::new(), "not_started".to_owned()),
     };
-    let page = page.map(|path| path.display().to_string()).unwrap_or_default();
-    vec![("flow", id), ("outcome", outcome), ("exit_code", code.to_string()), ("report", page)]
+    let report = report.map(|path| path.display().to_string()).unwrap_or_default();
+    vec![("flow", id), ("outcome", outcome), ("exit_code", code.to_string()), ("report", report)]
 }
 
 /// Says whether something in a flow that went well is worth a look.

@@ -56,7 +56,7 @@ pub(super) fn tell(
     if let Some(flow) = flow {
         report::at_end(args.report.as_deref(), &flow.header().id, settings);
     }
-    ci::end(flow, code, at, settings);
+    ci::end(flow, code, at, args.report.as_deref(), settings);
     match failure {
         Some(failure) => Err(failure),
         None => is_written.map(|()| code),

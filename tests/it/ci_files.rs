@@ -280,7 +280,9 @@ fn a_job_of_github_that_is_run_again_goes_on_with_the_night() {
     let said = first.run();
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert_eq!((first.output("outcome"), first.output("exit_code")), ("failed", "1"));
-    assert!(Path::new(first.output("report")).exists());
+    let report = std::fs::read_to_string(first.output("report")).unwrap();
+    assert!(report.starts_with("<!") && report.contains("curate"), "{report}");
+    assert!(std::fs::read_to_string(first.machine.join("summary")).unwrap().contains("curate"));
     assert!(said.stderr.contains("::error file=plans/nightly.yaml,line=5,"), "{}", said.stderr);
     let mut second = Job::new(&night, "second", &given);
     let said = second.run();
@@ -358,6 +360,9 @@ fn azure_attempt(night: &Night, machine: &str, attempt: u32, is_first_run: bool)
             Some("and(always(), ne(variables['nightly.flow'], ''))") => {
                 variables.contains_key("nightly.flow")
             }
+            Some("and(always(), ne(variables['nightly.report'], ''))") => {
+                variables.get("nightly.report").is_some_and(|path: &String| !path.is_empty())
+            }
             Some(other) => panic!("an unknown condition: {other}"),
         };
         if !holds {
@@ -373,6 +378,9 @@ fn azure_attempt(night: &Night, machine: &str, attempt: u32, is_first_run: bool)
         }
         if step["task"] == "DownloadPipelineArtifact@2" {
             copy(&kept, Path::new(&put_in(step["inputs"]["targetPath"].as_str().unwrap())));
+        } else if step["publish"] == "$(nightly.report)" {
+            let report = std::fs::read_to_string(&variables["nightly.report"]).unwrap();
+            assert!(report.starts_with("<!") && report.contains("curate"), "{report}");
         } else if let Some(folder) = step["publish"].as_str() {
             let name = put_in(step["artifact"].as_str().unwrap());
             assert!(!kept.join(&name).exists() || attempt == 1, "an artifact is published once in a run");

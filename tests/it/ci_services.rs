@@ -102,8 +102,9 @@ fn github_gets_annotations_a_summary_and_outputs() {
     assert!(said.stderr[folded..].contains("next: synflow status"), "{}", said.stderr);
     assert!(said.stderr[..folded].contains("retry"), "{}", said.stderr);
     let summary = std::fs::read_to_string(space.path("summary")).unwrap();
-    assert!(summary.starts_with("### of the step before\n### flow "), "{summary}");
     let flow = space.status()["flow"]["id"].as_str().unwrap().to_owned();
+    let added = summary.strip_prefix("### of the step before\n### ").unwrap();
+    assert!(added.lines().next().unwrap().contains(&flow), "{summary}");
     let report = space.path(&format!("synflow-{flow}.md"));
     let output = std::fs::read_to_string(space.path("output")).unwrap();
     assert_eq!(output, format!("flow={flow}\noutcome=failed\nexit_code=1\nreport={}\n", report.display()));

@@ -7,10 +7,11 @@ use crate::cli::args::{Report, ReportForm};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{expected, load, put};
+use crate::cli::{expected, load, put, put_exact};
 use crate::driver::now;
 use crate::flow::{Flow, FlowId, Recorded};
 use crate::journal::Journal;
+use crate::report::ci::{defused_json, defused_xml};
 use crate::report::story::{self, Story};
 use crate::report::{one_line, page};
 use crate::time::Timestamp;
@@ -31,7 +32,13 @@ pub(super) fn run(args: &Report, settings: &Settings) -> Result<(), Failure> {
         (None, ReportForm::Html) => Some(PathBuf::from(format!("synflow-{id}.html"))),
         (None, _) => None,
     };
-    let Some(path) = file else { return put(&text) };
+    let Some(path) = file else {
+        return match args.format {
+            ReportForm::Json => put_exact(&defused_json(&text)),
+            ReportForm::Junit => put_exact(&defused_xml(&text)),
+            ReportForm::Html | ReportForm::Markdown => put(&text),
+        };
+    };
     fs::write(&path, text).map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot write `{}`: {error}", path.display()))
             .hint("`-o FILE` names another file, `-o -` is stdout")

@@ -26,6 +26,12 @@ pub fn defused_json(json: &str) -> Cow<'_, str> {
     broken(json, |first| format!("\\u{:04x}", u32::from(first)))
 }
 
+/// Returns XML that means the same and holds no mark of a command.
+pub fn defused_xml(xml: &str) -> Cow<'_, str> {
+    // Outside its texts and values XML has none of these characters next to each other.
+    broken(xml, |first| format!("&#{};", u32::from(first)))
+}
+
 /// Replaces the first character of every mark.
 fn broken(text: &str, replace: impl Fn(char) -> String) -> Cow<'_, str> {
     let mut out = String::new();
@@ -158,7 +164,7 @@ impl<W: io::Write> Drop for Guarded<W> {
 mod tests {
     use std::io::Write;
 
-    use super::{Guarded, defused, defused_json};
+    use super::{Guarded, defused, defused_json, defused_xml};
 
     #[test]
     fn no_mark_of_a_command_is_left() {
@@ -189,6 +195,14 @@ mod tests {
             assert!(!safe.contains("##"), "{safe}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).expect("it is JSON"), value);
         }
+    }
+
+    #[test]
+    fn xml_keeps_its_meaning() {
+        assert_eq!(
+            defused_xml("<a b=\"##vso[c]\">\n::error::d ##[e]</a>"),
+            "<a b=\"&#35;#vso[c]\">\n&#58;:error::d &#35;#[e]</a>"
+        );
     }
 
     #[test]

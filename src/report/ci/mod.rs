@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::plan::{Checked, Place, Severity, findings_text, github};
 
-pub use guard::{Guarded, defused, defused_json};
+pub use guard::{Guarded, defused, defused_json, defused_xml};
 pub use log::CiLog;
 
 /// A CI service.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use synflow::report::story;
 
 use crate::space::{Said, TestSpace, root};
+use crate::witness::Stage;
 
 const FAILS: &str = "apply examples/fails.yaml --emulate --script examples/fails.emulator.yaml";
 
@@ -151,6 +152,25 @@ fn apply_writes_it_at_the_end_whatever_that_is() {
         said.stderr
     );
     assert!(said.stderr.contains("hint: synflow report "), "{}", said.stderr);
+}
+
+#[test]
+fn a_flow_that_is_left_is_reported_as_it_stands_and_resume_reports_its_end() {
+    let stage = Stage::new("defaults: { duration: 500ms }\n", "steps:\n  a: {}\n  b: { depends_on: [a] }\n");
+    let path = stage.space.path("night.html");
+    let read = || fs::read_to_string(&path).unwrap();
+    let said = stage.run(&format!("apply PLAN --detach --report {}", path.display()));
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    // The last line stays the command that goes on.
+    let next = format!("next: synflow resume {}", stage.flow());
+    assert_eq!(said.stderr.trim_end().lines().last(), Some(next.as_str()));
+    assert!(read().contains("<strong>is detached</strong>"));
+    assert!(!stage.space.state_dir().join("journal.db-wal").exists(), "an orderly exit leaves one file");
+    let said = stage.run(&format!("resume --report {}", path.display()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.ends_with(&format!("report: {}\n", path.display())), "{}", said.stderr);
+    assert!(read().contains("<strong>succeeded</strong>"));
+    assert!(read().contains("synflow stopped looking; runs under way went on"));
 }
 
 #[test]

@@ -62,8 +62,8 @@ pub fn inline(drawing: &Drawing, critical: &BTreeSet<&str>) -> String {
     let (width, height) = (placed.width + 2.0 * MARGIN, placed.height + 2.0 * MARGIN);
     let mut out = format!(
         "<svg class=\"dag\" style=\"min-width:{:.0}px\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"group\" \
-         aria-label=\"Graph\">\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"7\" \
-         markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n\
+         aria-label=\"Graph\">\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" \
+         markerHeight=\"9\" orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n\
          <g transform=\"translate({MARGIN} {MARGIN})\">\n",
         // Where it is a little too wide it shrinks; more, and it moves sideways.
         (width * SHRUNK).min(width),

@@ -305,7 +305,8 @@
     const used = new Set();
     const axis = make("div", "axis");
     const grid = make("div", "grid");
-    const room = Math.max(2, Math.min(7, Math.floor((gantt.clientWidth - 240) / 80)));
+    gantt.append(axis);
+    const room = Math.max(2, Math.min(7, Math.floor(axis.clientWidth / 70)));
     for (const tick of ticks(span, room)) {
       const label = make("span", "", tick === 0 ? story.flow.started_at.slice(11, 19) : "+" + tidy(tick));
       label.style.left = (tick / span) * 100 + "%";
@@ -361,7 +362,7 @@
     }
     list.append(all);
     list.querySelector("button").tabIndex = 0;
-    gantt.append(axis, make("div", "rows", grid, list));
+    gantt.append(make("div", "rows", grid, list));
     gantt.classList.toggle("many", ran.length > 300);
     const told = [];
     if (idle > 0) told.push(idle === 1 ? "1 step made no run and has no row." : idle + " steps made no run and have no row.");

@@ -48,7 +48,7 @@ pub use look::{Links, Look, Studio, Telling};
 pub use several::Several;
 pub use sheet::{Ground, Terminal};
 pub use summary::{end_block, opening};
-pub use text::{counted, cut, one_line, pad, pad_left, width};
+pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 
 /// A reader of a flow's events that shows them.
 pub trait Report: Send {

@@ -21,7 +21,7 @@ pub fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Returns a text as XML holds it, in an attribute too. What XML cannot hold at all is left out.
-pub(super) fn xml(text: &str) -> String {
+pub fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

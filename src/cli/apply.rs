@@ -71,7 +71,7 @@ impl Begun<'_> {
         if args.wait {
             own::wait_and_take(&mut self.journal, &key, &id, tell).await?;
         } else {
-            own::take(&mut self.journal, &key, &id)?;
+            own::take(&mut self.journal, &self.header)?;
         }
         let mut connections = Connections::prepare(settings, &args.driving.sign_in)?;
         let patience = connect::driving(self.pace.limits.seed);
@@ -151,7 +151,7 @@ impl Begun<'_> {
             file,
             text: &self.loaded.text,
             is_to_start: &|_| true,
-            hint: "mend the plan or the pipelines, and run it again".to_owned(),
+            hint: "correct the plan, or publish the pipelines, and type the command again".to_owned(),
         };
         let definitions = secrets::preflight(plan, connections, &secrets, wanted, &claim).await?;
         Ok((secrets, definitions))

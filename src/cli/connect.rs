@@ -11,6 +11,7 @@ use crate::cli::args::SignIn;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::plan::{self, Plan, Workspace};
+use crate::report::remedy::missing_role;
 use crate::synapse::{
     AuthMethod, CallFailure, Chain, Cloud, Endpoint, Http, HttpSettings, Limits, SignInFailure,
     SignInSettings, SynapseClient, TokenCache,
@@ -202,37 +203,53 @@ pub(super) async fn preflight_of(
 /// Says why a workspace cannot be used.
 pub(super) fn refused(workspace: &Workspace, failure: &CallFailure) -> Failure {
     let told = unusable(workspace, failure);
-    let told = told.hint("`synflow doctor PLAN` checks sign-in, network and permissions one by one");
+    let checks = "`synflow doctor PLAN` checks sign-in, network and permissions one by one";
     match failure {
+        // What was refused is named, with what to do about it.
+        CallFailure::SignIn(failure) if failure.headline().is_some() => told,
         CallFailure::SignIn(SignInFailure::NoneWorked { .. }) => {
-            told.hint("to try the plan without Azure, add `--emulate`")
+            told.hint(checks).hint("to try the plan without Azure, add `--emulate`")
         }
-        _ => told,
+        _ => told.hint(checks),
     }
 }
 
 /// Says that a workspace cannot be used, and what may be done about that without a plan.
 pub(super) fn unusable(workspace: &Workspace, failure: &CallFailure) -> Failure {
     let exit = exit_of(failure);
-    let told = match failure {
-        CallFailure::SignIn(SignInFailure::NoneWorked { tried }) => tried
-            .iter()
-            .fold(Failure::new(exit, "cannot sign in: no way to do so works"), |told, (method, failure)| {
-                told.because(format!("{method}: {}", failure.reason()))
-            }),
-        CallFailure::SignIn(failure) => Failure::new(exit, "cannot sign in").because(failure.reason()),
-        _ => {
-            let message = format!("cannot use workspace `{}` ({})", workspace.name, workspace.endpoint);
-            Failure::new(exit, message).because(failure.to_string())
-        }
+    let told = if let CallFailure::SignIn(failure) = failure {
+        not_signed_in(exit, failure)
+    } else {
+        let message = format!("cannot use workspace `{}` ({})", workspace.name, workspace.endpoint);
+        Failure::new(exit, message).because(failure.to_string())
     };
-    let told = match failure {
-        CallFailure::Refused { status: StatusCode::FORBIDDEN, .. } => {
-            told.hint("a Synapse Administrator grants roles in Synapse Studio: Manage > Access control")
-        }
-        _ => told,
+    let role = match failure {
+        CallFailure::Refused { status: StatusCode::FORBIDDEN, message, .. } => missing_role(message),
+        _ => None,
     };
-    failure.hint().into_iter().fold(told, Failure::hint)
+    match role {
+        Some(role) => told.hint(role),
+        None => failure.hint().into_iter().fold(told, Failure::hint),
+    }
+}
+
+/// Says why there is no token. Where somebody was refused, the ways that nobody has set up are no news.
+fn not_signed_in(exit: Exit, failure: &SignInFailure) -> Failure {
+    let told = match failure.headline() {
+        Some(headline) => Failure::new(exit, format!("cannot sign in: {headline}")),
+        None => Failure::new(exit, "cannot sign in"),
+    };
+    let SignInFailure::NoneWorked { tried } = failure else { return told.because(failure.reason()) };
+    // One that only a proxy has refused may be nobody's.
+    let is_refused = |failure: &SignInFailure| match failure {
+        SignInFailure::Refused(refusal) => !refusal.error.is_empty(),
+        _ => false,
+    };
+    let some_refused = tried.iter().any(|(_, failure)| is_refused(failure));
+    let shown = tried.iter().filter(|(_, failure)| !some_refused || is_refused(failure));
+    let told =
+        shown.fold(told, |told, (method, failure)| told.because(format!("{method}: {}", failure.reason())));
+    if some_refused { told.because("no other way to sign in is set up") } else { told }
 }
 
 /// Says which exit code a call's failure means for a command that cannot go on.

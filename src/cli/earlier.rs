@@ -84,11 +84,12 @@ pub(super) async fn give_up(
 
 /// Says that an earlier flow of the key has not ended.
 pub(super) fn in_the_way(earlier: &FlowHeader) -> Failure {
-    let (id, created_at) = (&earlier.id, earlier.created_at);
+    let (id, created_at) = (&earlier.id, earlier.created_at.spoken());
     let message = format!("flow `{id}` of this plan, begun {created_at}, has not ended; nothing was started");
-    Failure::new(Exit::Locked, message)
-        .hint(format!("synflow resume {id}"))
-        .hint("once none of its runs is live, `synflow apply PLAN --new` gives it up and begins another")
+    Failure::new(Exit::Locked, message).hint(format!("`synflow resume {id}` goes on with it")).hint(format!(
+        "once none of its runs is live, `synflow apply {} --new` gives it up and begins another",
+        earlier.plan_file
+    ))
 }
 
 /// Looks whether runs of the plan's pipelines, with the parameters that it would send, are live: a plan that this journal

@@ -150,7 +150,9 @@ impl From<crate::journal::FlowLookup> for Failure {
     fn from(error: crate::journal::FlowLookup) -> Self {
         match error {
             crate::journal::FlowLookup::Journal(error) => error.into(),
-            other => Self::from_error(Exit::Usage, &other).hint("`synflow flows` lists them"),
+            crate::journal::FlowLookup::Empty => Self::from_error(Exit::Usage, &error)
+                .hint("`synflow apply PLAN` begins one; `--state-dir` names the folder of another journal"),
+            other => Self::from_error(Exit::Usage, &other).hint("`synflow flows` lists those that there are"),
         }
     }
 }

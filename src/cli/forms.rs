@@ -73,7 +73,7 @@ pub enum TestForm {
     Text,
     /// JSON
     Json,
-    /// The XML of `JUnit`, for CI
+    /// XML, as CI services read the results of tests
     Junit,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -446,8 +446,36 @@ pub(super) fn check(path: &Path, chosen: &Chosen, settings: &Settings) -> Result
 
 /// Says that a plan's file cannot be read.
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{}`: {error}", path.display()))
-        .hint("check the path; the plan is the first argument")
+    let name = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let failure = Failure::new(Exit::PlanInvalid, format!("there is no plan `{name}`"));
+            match alike(path) {
+                Some(other) => failure.hint(format!("did you mean `{}`?", other.display())),
+                None => failure.hint("check the path; it counts from the folder that you are in"),
+            }
+        }
+        io::ErrorKind::IsADirectory => {
+            Failure::new(Exit::PlanInvalid, format!("`{name}` is a folder, not a plan"))
+                .hint("name the plan's file in it")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::PlanInvalid, format!("the plan `{name}` may not be read"))
+                .hint("check the permissions of the file and its folder")
+        }
+        _ => Failure::new(Exit::PlanInvalid, format!("cannot read the plan `{name}`: {error}")),
+    }
+}
+
+/// Finds a file with almost this name in the same folder.
+fn alike(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let listed = fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    let mut names: Vec<String> =
+        listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    let name = path.file_name()?.to_str()?;
+    plan::nearest(name, names.iter().map(String::as_str)).map(|near| folder.join(near))
 }
 
 /// Brings a flow back from the journal by applying its events to the plan it was made from. By its id, for the header

@@ -24,11 +24,11 @@ pub(super) fn holder() -> Holder {
     }
 }
 
-/// Takes a key for a flow. Fails with exit 6 and who has it if it is held.
-pub(super) fn take(journal: &mut Journal, key: &FlowKey, flow: &FlowId) -> Result<(), Failure> {
-    match journal.hold(key, flow, &holder(), now())? {
+/// Takes a flow's key for it. Fails with exit 6 and who has it if it is held.
+pub(super) fn take(journal: &mut Journal, header: &FlowHeader) -> Result<(), Failure> {
+    match journal.hold(&header.key(), &header.id, &holder(), now())? {
         Holding::Ours => Ok(()),
-        Holding::Elsewhere(lease) => Err(held_by(journal, lease.as_ref())?),
+        Holding::Elsewhere(lease) => Err(held_by(journal, lease.as_ref(), &header.plan_file)?),
     }
 }
 
@@ -61,10 +61,10 @@ pub(super) async fn wait_and_take(
 /// has the same key, or it was given up.
 pub(super) fn take_up(journal: &mut Journal, header: &FlowHeader) -> Result<Flow, Failure> {
     if header.emulated {
-        return Err(emulated(&header.id, "taken up")
+        return Err(emulated(&header.id, "resumed")
             .hint(format!("`synflow apply {} --emulate` begins another", header.plan_file)));
     }
-    take(journal, &header.key(), &header.id)?;
+    take(journal, header)?;
     bring_back(journal, &header.id)
 }
 
@@ -75,7 +75,7 @@ pub(super) fn bring_back(journal: &mut Journal, id: &FlowId) -> Result<Flow, Fai
     let flow = load::flow(journal, id)?;
     if let Some(newest) = journal.newest_of(&flow.header().key())?.filter(|newest| newest.id != *id) {
         let message =
-            format!("flow `{id}` cannot be taken up: flow `{}` of the same key is newer", newest.id);
+            format!("flow `{id}` cannot go on: flow `{}` of the same plan and run key is newer", newest.id);
         return Err(
             Failure::new(Exit::Locked, message).hint(format!("`synflow status {}` shows it", newest.id))
         );
@@ -134,11 +134,11 @@ fn is_alive(lease: &Lease) -> bool {
 /// Says that something cannot be done to a flow whose service has died with its process.
 pub(super) fn emulated(id: &FlowId, what: &str) -> Failure {
     Failure::new(Exit::Usage, format!("flow `{id}` cannot be {what}"))
-        .because("its runs end with the workspace that is emulated inside its process")
+        .because("its runs ended with the workspace that `--emulate` had inside its process")
 }
 
 /// Says who has a key, since when, and what can be done about it.
-fn held_by(journal: &mut Journal, lease: Option<&Lease>) -> Result<Failure, JournalError> {
+fn held_by(journal: &mut Journal, lease: Option<&Lease>, plan_file: &str) -> Result<Failure, JournalError> {
     let Some(lease) = lease else {
         let message = "another process has the lock of this plan; nothing was started";
         return Ok(Failure::new(Exit::Locked, message)
@@ -146,19 +146,19 @@ fn held_by(journal: &mut Journal, lease: Option<&Lease>) -> Result<Failure, Jour
             .hint("try again in a moment"));
     };
     let id = &lease.flow;
-    let message = format!("another process runs this plan: {}; nothing was started", owner(lease));
-    let failure = Failure::new(Exit::Locked, message)
-        .because(format!("it was last heard of {}", lease.heartbeat))
-        .hint("`synflow apply PLAN --wait` waits until it is done");
+    let seen = now().since(lease.heartbeat).short();
+    let failure = Failure::new(Exit::Locked, "this plan is running already; nothing was started")
+        .because(format!("of {}; its last sign of life was {seen} ago", owner(lease)));
     // Before its first record, a flow is a lease alone.
-    Ok(if journal.has(id)? {
+    let failure = if journal.has(id)? {
         failure.hint(format!("`synflow status {id}` shows how it stands, `synflow cancel {id}` ends it"))
     } else {
         failure
-    })
+    };
+    Ok(failure.hint(format!("`synflow apply {plan_file} --wait` waits until it is done, and begins then")))
 }
 
 /// Names the owner of a key.
 pub(super) fn owner(lease: &Lease) -> String {
-    format!("flow `{}`, held by {} since {}", lease.flow, lease.holder, lease.since)
+    format!("flow `{}`, held by {} since {}", lease.flow, lease.holder, lease.since.spoken())
 }

@@ -94,7 +94,7 @@ pub(super) async fn go_on(
         text: &header.plan_text,
         is_to_start: &is_to_start,
         hint: format!(
-            "mend the pipelines; or `synflow resume {} --plan FILE` goes on by a mended plan",
+            "publish the pipelines again; or `synflow resume {} --plan FILE` goes on by a corrected plan",
             header.id
         ),
     };

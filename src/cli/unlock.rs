@@ -60,7 +60,7 @@ pub(super) fn run(args: &Unlock, settings: &Settings) -> Result<(), Failure> {
 
 fn text(leases: &[Lease], now: Timestamp) -> String {
     if leases.is_empty() {
-        return "nobody holds anything\n".to_owned();
+        return "no plan is held: no process drives a flow\n".to_owned();
     }
     let mut out = String::new();
     for lease in leases {

@@ -391,7 +391,8 @@ impl Driver {
             Err(failure) => {
                 let pause = self.watch.failed(chore, &self.pace.limits, at, failure.after());
                 let what = self.question(chore);
-                self.note(at, &format!("{what}: {failure}; asking again in {}", pause.short()));
+                let why = failure.briefly();
+                self.note(at, &format!("{what}: {why}; asking again in {}", pause.short()));
                 None
             }
         }

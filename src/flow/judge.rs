@@ -48,7 +48,7 @@ impl Flow {
                 reasons.push(match upstream.kind {
                     StepKind::Barrier => format!("the flow so far {}", outcome.word()),
                     StepKind::Run | StepKind::Group { .. } => {
-                        format!("`{}` ended {}", upstream.id, outcome.word())
+                        format!("`{}` ended {}", upstream.id, outcome.word().replace('_', " "))
                     }
                 });
             }

@@ -144,7 +144,7 @@ fn run_error(attempt: &Attempt, outcome: Outcome) -> StepError {
     let message = match (outcome, attempt.cancel, attempt.message.as_str()) {
         (Outcome::TimedOut, ..) => "the step took longer than its `timeout`; the run was cancelled",
         (Outcome::Cancelled, Some(CancelReason::Asked), _) => "it was cancelled",
-        (Outcome::Cancelled, _, "") => "the run was cancelled in Synapse",
+        (Outcome::Cancelled, _, "") => "the run was cancelled in Synapse, not by synflow",
         (_, _, "") => "Synapse gave no reason",
         (_, _, text) => text,
     };

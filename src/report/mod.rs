@@ -20,6 +20,7 @@ mod look;
 pub mod markdown;
 pub mod outlook;
 pub mod page;
+pub mod remedy;
 #[cfg(test)]
 mod sample;
 mod several;

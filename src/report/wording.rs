@@ -142,6 +142,9 @@ pub(super) fn finished(flow: &Flow, step: StepIndex, now: Timestamp) -> Line {
                 took.unwrap_or_default()
             )
         }
+        (Outcome::Unknown, _) if run.last_attempt().is_some_and(|attempt| attempt.started_at.is_none()) => {
+            format!("a person must look, for nobody knows whether its run was started: {why}")
+        }
         (Outcome::Unknown, _) => format!("a person must look: {why}"),
         (_, Some(took)) => format!("after {took}{tries}: {why}"),
         (_, None) => why,
@@ -203,9 +206,28 @@ pub(super) fn place_of(error: &StepError) -> String {
     places.map(one_line).collect::<Vec<_>>().join(" > ")
 }
 
+/// Returns the service's code of an error and its text, as far as a person needs them to act.
+///
+/// A copy wraps both in the names of its classes: `ErrorCode=C,'Type=T,Message=M,Source=S,''Type=...`, under a number that
+/// only says that a copy failed. `logs` and every answer for programs have the whole.
+pub(super) fn code_and_text(error: &StepError) -> (&str, &str) {
+    let whole = (error.code.as_str(), error.message.as_str());
+    let wrapped = error
+        .message
+        .split_once("ErrorCode=")
+        .filter(|(before, _)| before.is_empty() || before.starts_with("Failure happened on"));
+    let Some((code, rest)) = wrapped.and_then(|(_, rest)| rest.split_once(',')) else { return whole };
+    let Some((_, text)) = rest.split_once(",Message=").filter(|(kind, _)| kind.starts_with("'Type=")) else {
+        return whole;
+    };
+    let text = text.split_once(",Source=").map_or(text, |(text, _)| text).trim();
+    if text.is_empty() { whole } else { (code, text) }
+}
+
 /// Returns an error on one line: where it happened, the service's code, its text.
 pub(super) fn error_line(error: &StepError) -> String {
-    let parts = [place_of(error), one_line(&error.code), one_line(&error.message)];
+    let (code, text) = code_and_text(error);
+    let parts = [place_of(error), one_line(code), one_line(text)];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(": ")
 }
@@ -218,10 +240,11 @@ fn trouble(run: &StepRun) -> String {
     }
 }
 
-/// Returns how long a step has been at it, all its attempts and the waits between them included; nothing for a
-/// step that Synapse refused to start.
+/// Returns how long a step has been at it since it was last begun anew, all its attempts and the waits between them
+/// included; nothing for a step that Synapse refused to start.
 pub(super) fn took(run: &StepRun, now: Timestamp) -> Option<Delay> {
-    let begun = run.attempts.first()?.intended_at;
+    // What came before a resume may have been yesterday.
+    let begun = run.attempts.get(run.old_attempts()).or(run.attempts.last())?.intended_at;
     if run.attempts.len() == 1 && run.attempts.iter().any(is_refused) {
         return None;
     }
@@ -349,4 +372,38 @@ fn of_flow(event: &Event, flow: &Flow) -> Option<Line> {
         live => format!("synflow stops looking; {live} runs go on in Synapse"),
     };
     Some(Line { who: "flow".to_owned(), word: "detached", text, tone: Tone::Warn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code_and_text;
+    use crate::report::sample::error;
+
+    #[test]
+    fn a_copy_s_own_code_and_text_are_taken_out_of_their_wrapping() {
+        let check = |message: &str, want: (&str, &str)| {
+            assert_eq!(code_and_text(&error("Copy_2", "2200", message)), want, "{message}");
+        };
+        let kind = "'Type=Microsoft.DataTransfer.Common.Shared.HybridDeliveryException";
+        let source = "Source=Microsoft.DataTransfer.ClientLibrary,'";
+        let no_table =
+            format!("ErrorCode=UserErrorInvalidTable,{kind},Message=No table, or no right to it.,{source}");
+        check(&no_table, ("UserErrorInvalidTable", "No table, or no right to it."));
+        let with_side = format!("Failure happened on 'Sink' side. {no_table}");
+        check(&with_side, ("UserErrorInvalidTable", "No table, or no right to it."));
+        // With the exception below it, which says the same in other words.
+        let nested = format!(
+            "{no_table}'Type=System.Data.SqlClient.SqlException,Message=Invalid object name,Source=.Net'"
+        );
+        check(&nested, ("UserErrorInvalidTable", "No table, or no right to it."));
+        for whole in [
+            "busy",
+            "ErrorCode=X",
+            "ErrorCode=X, more",
+            "ErrorCode=X,'Type=T,Message=,Source=S'",
+            "see ErrorCode=X,'Type=T,Message=M",
+        ] {
+            check(whole, ("2200", whole));
+        }
+    }
 }

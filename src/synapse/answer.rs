@@ -149,6 +149,20 @@ impl CallFailure {
         }
     }
 
+    /// Returns the failure for a line that will be said again until it is over: of a refused sign-in what is wrong and what
+    /// to do, for a process that is under way keeps the secret that it was given.
+    pub fn briefly(&self) -> String {
+        match self {
+            Self::SignIn(failure) => match (failure.headline(), failure.hint()) {
+                (Some(headline), Some(hint)) => {
+                    format!("cannot sign in, {headline}: {hint}; then leave with Ctrl-C and `synflow resume`")
+                }
+                _ => self.to_string(),
+            },
+            _ => self.to_string(),
+        }
+    }
+
     /// Reads an answer that is no success.
     pub(super) fn from_answer(answer: &Answer, host: &str) -> Self {
         let status = answer.status;
@@ -188,13 +202,13 @@ impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SignIn(failure) => failure.fmt(f),
-            Self::Unreachable { host, reason } => write!(f, "cannot reach {host}: {reason}"),
+            Self::Unreachable { host, reason } => f.write_str(&reason.at(host)),
             Self::Throttled { host, after: Some(after) } => {
-                write!(f, "{host} answers no more requests for {}", after.short())
+                write!(f, "throttled: {host} asks for a pause of {} (429)", after.short())
             }
-            Self::Throttled { host, after: None } => write!(f, "{host} answers no more requests for now"),
+            Self::Throttled { host, after: None } => write!(f, "throttled: {host} asks for a pause (429)"),
             Self::Unavailable { host, status, message, .. } => {
-                write!(f, "{host} is out of order ({status}): {message}")
+                write!(f, "{host} is out of order: {message} ({})", status.as_u16())
             }
             Self::Refused { status, code, message, correlation } => {
                 match code.as_str() {
@@ -214,3 +228,31 @@ impl fmt::Display for CallFailure {
 }
 
 impl std::error::Error for CallFailure {}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::CallFailure;
+    use crate::synapse::auth::{AuthMethod, Refusal, SignInFailure};
+
+    #[test]
+    fn a_secret_that_expires_under_way_is_said_with_what_to_do() {
+        let refusal = Refusal {
+            status: StatusCode::UNAUTHORIZED,
+            error: "invalid_client".to_owned(),
+            description: "AADSTS7000222: The provided client secret keys are expired.".to_owned(),
+            codes: vec![7_000_222],
+            correlation: String::new(),
+        };
+        let refused = SignInFailure::Refused(refusal);
+        let tried = vec![(AuthMethod::Environment, refused.clone())];
+        for failure in [refused, SignInFailure::NoneWorked { tried }] {
+            let told = CallFailure::SignIn(failure).briefly();
+            assert!(told.starts_with("cannot sign in, the client secret has expired: make a new"), "{told}");
+            assert!(told.ends_with("then leave with Ctrl-C and `synflow resume`"), "{told}");
+        }
+        let other = CallFailure::BadName { name: "a/b".to_owned() };
+        assert_eq!(other.briefly(), other.to_string());
+    }
+}

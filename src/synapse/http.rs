@@ -348,6 +348,17 @@ impl NoAnswer {
         Self { kind, cause }
     }
 
+    /// Says in a sentence what became of a request to a host.
+    pub(super) fn at(&self, host: &str) -> String {
+        match self.kind {
+            NoAnswerKind::NameNotFound | NoAnswerKind::ConnectionRefused | NoAnswerKind::Tls => {
+                format!("cannot reach {host}: {self}")
+            }
+            NoAnswerKind::TimedOut => format!("{host} did not answer in time"),
+            NoAnswerKind::Cut => format!("{host} did not answer: {self}"),
+        }
+    }
+
     /// Says whether the request certainly never reached anybody.
     pub const fn is_never_sent(&self) -> bool {
         matches!(self.kind, NoAnswerKind::NameNotFound | NoAnswerKind::ConnectionRefused)
@@ -357,13 +368,21 @@ impl NoAnswer {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            NoAnswerKind::NameNotFound => f.write_str("the name is not known"),
+            NoAnswerKind::NameNotFound => f.write_str("there is no host of this name"),
             NoAnswerKind::ConnectionRefused => f.write_str("the connection was refused"),
             NoAnswerKind::Tls => write!(f, "no secure connection: {}", self.cause),
             NoAnswerKind::TimedOut => f.write_str("no answer in time"),
+            // What the libraries say of a plain end depends on who noticed it first, and helps nobody.
+            NoAnswerKind::Cut if is_plain_end(&self.cause) => f.write_str("the connection broke"),
             NoAnswerKind::Cut => write!(f, "the connection broke: {}", self.cause),
         }
     }
+}
+
+fn is_plain_end(cause: &str) -> bool {
+    ["before message completed", "reset by peer", "roken pipe", "unexpected end of file", "unexpected EOF"]
+        .iter()
+        .any(|end| cause.contains(end))
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -167,7 +167,7 @@ impl SynapseClient {
         let token = match self.token().await {
             Ok(token) => token,
             Err(failure) => {
-                return StartOutcome::NotSent { reason: failure.to_string(), after: failure.after() };
+                return StartOutcome::NotSent { reason: failure.briefly(), after: failure.after() };
             }
         };
         if let Some(held) = self.shared.patience.admit_start().await {

@@ -22,7 +22,7 @@ fn nothing_is_started_that_does_not_fit() {
     ] {
         assert!(said.stderr.contains(words), "{words}\n{}", said.stderr);
     }
-    let end = "error: nothing was started\nhint: mend the plan or the pipelines, and run it again\n";
+    let end = "error: nothing was started\nhint: correct the plan, or publish the pipelines, and type the command again\n";
     assert_eq!(
         said.stderr,
         format!("{}{end}", planned.stderr),
@@ -137,7 +137,7 @@ fn a_resume_holds_what_is_still_to_start_against_the_pipelines() {
     for words in [
         "error[E0602]: the pipeline `last` has no parameter `day`\n",
         "error: nothing was started\n",
-        "hint: mend the pipelines; or `synflow resume ",
+        "hint: publish the pipelines again; or `synflow resume ",
     ] {
         assert!(said.stderr.contains(words), "{words}\n{}", said.stderr);
     }

@@ -136,7 +136,7 @@ fn what_is_neither_a_file_nor_a_flow_is_a_usage_error() {
     let space = TestSpace::new();
     let plan = space.write("plan.yaml", BEFORE);
     for (words, code, told) in [
-        ("diff nothing.yaml", 3, "error: cannot read the plan `nothing.yaml`"),
+        ("diff nothing.yaml", 3, "error: there is no plan `nothing.yaml`"),
         ("diff @latest", 2, "error: `@latest` is no file, and there are no flows yet"),
         ("diff PLAN abc", 2, "error: `abc` is no file, and there are no flows yet"),
         ("diff PLAN", 2, "error: there is no flow of `sales` to compare with"),

@@ -245,7 +245,11 @@ fn a_workspace_that_cannot_be_read_is_told_with_its_exit_code() {
     let space = TestSpace::new();
     let closed = workspace(&space, "tests/artifacts/procfwk", "access: { deny: [artifacts/read] }\n");
     let said = at(&closed, closed.endpoint(), nothing);
-    check(&said, 10, &["error: cannot use workspace", "a Synapse Administrator grants roles"]);
+    check(
+        &said,
+        10,
+        &["error: cannot use workspace", "a Synapse Administrator gives that principal the role"],
+    );
     let space = TestSpace::new();
     let empty = space.emulate("");
     let said = at(&empty, empty.endpoint(), nothing);

@@ -274,7 +274,7 @@ fn the_doctor_checks_every_sign_in_of_the_environment() {
     let said = space.run_at(&emulator, &format!("doctor {} --env here", plan.display()));
     assert_eq!(said.code, 10, "{}", said.stdout);
     assert!(said.stdout.contains("sign-in, public cloud, tenant fabrikam.example"), "{}", said.stdout);
-    assert!(said.stdout.contains("--env here` would end with exit code 10"), "{}", said.stdout);
+    assert!(said.stdout.contains("--env here` would fail: sign-in or permission"), "{}", said.stdout);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn the_loser_learns_who_holds_the_plan() {
     owner.wait().unwrap();
     let said = stage.run("apply PLAN");
     assert_eq!(said.code, 6, "{}", said.stderr);
-    assert!(said.stderr.contains(&format!("hint: synflow resume {id}")), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("hint: `synflow resume {id}` goes on")), "{}", said.stderr);
     assert_eq!(ran(&stage.emulator).len(), 1);
 }
 

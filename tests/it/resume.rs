@@ -177,12 +177,12 @@ fn flows_that_cannot_be_taken_up_say_why() {
     assert_eq!(stage.run("apply PLAN").code, 0);
     let said = stage.run(&format!("resume {first}"));
     assert_eq!(said.code, 6, "{}", said.stderr);
-    assert!(said.stderr.contains("of the same key is newer"), "{}", said.stderr);
+    assert!(said.stderr.contains("of the same plan and run key is newer"), "{}", said.stderr);
 
     assert_eq!(stage.run("apply examples/hello.yaml --emulate").code, 0);
     let said = stage.run("resume");
     assert_eq!(said.code, 2, "{}", said.stderr);
-    assert!(said.stderr.contains("emulated inside its process"), "{}", said.stderr);
+    assert!(said.stderr.contains("that `--emulate` had inside its process"), "{}", said.stderr);
 }
 
 #[test]

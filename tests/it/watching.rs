@@ -41,7 +41,12 @@ fn an_ended_run_is_judged_by_its_activities() {
     check(RunStatus::Succeeded, &[at(1, copy.clone()), next_round], Outcome::Warned, Some("no such table"));
     check(RunStatus::Succeeded, &[at(99, copy.clone()), again], Outcome::Warned, Some("no such table"));
     check(RunStatus::Failed, &[activity("Look", "Succeeded"), copy], Outcome::Failed, Some("no such table"));
-    check(RunStatus::Cancelled, &[], Outcome::Cancelled, Some("the run was cancelled in Synapse"));
+    check(
+        RunStatus::Cancelled,
+        &[],
+        Outcome::Cancelled,
+        Some("the run was cancelled in Synapse, not by synflow"),
+    );
 }
 
 /// Lets the reading of a step's activities fail until its run is judged without them.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::failure::Exit;
+
 pub use crate::cli::forms::{
     CiName, FindingsForm, FlowWord, Outlook, Output, Picture, Progress, ReportForm, Stream, TestForm,
 };
@@ -24,7 +26,7 @@ pub use tools::{Completions, Doctor, Emulate, Explain, Schema};
 
 /// Runs plans of Azure Synapse Analytics pipelines.
 #[derive(Debug, Parser)]
-#[command(name = "synflow", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "synflow", version, max_term_width = 100, after_help = after_help())]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -32,6 +34,32 @@ pub struct Cli {
     /// What every verb takes.
     #[command(flatten)]
     pub global: Global,
+}
+
+/// Returns what stands below the list of the verbs: where to begin, what to type when something went wrong, and what the
+/// exit codes mean.
+fn after_help() -> String {
+    use std::fmt::Write;
+
+    let mut text = "\
+First:
+  synflow init --artifacts DIR -o nightly.yaml   a plan of the pipelines in your git folder
+  synflow apply nightly.yaml --emulate           tries it without Azure
+  synflow apply nightly.yaml                     runs it
+
+When something went wrong:
+  synflow status                                 what failed, why, and what else is affected
+  synflow resume                                 goes on: keeps what succeeded, starts nothing twice
+  synflow doctor nightly.yaml                    sign-in, network and permissions, with what to do
+
+Exit codes:
+"
+    .to_owned();
+    for (_, code, meaning) in Exit::ALL {
+        // A text takes all that is written to it.
+        let _ = writeln!(text, "  {code:>3}  {meaning}");
+    }
+    text
 }
 
 /// What every verb takes.
@@ -153,6 +181,9 @@ pub struct SignIn {
     pub ca_file: Option<PathBuf>,
 }
 
+/// What stands above the settings that hardly anybody needs.
+const PATIENCE: &str = "Patience";
+
 /// How progress is shown.
 #[derive(Clone, Debug, Args)]
 pub struct Showing {
@@ -183,19 +214,19 @@ pub struct Driving {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// The gap between two questions about a workspace's runs [default: 5s; 250ms with --emulate]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT")]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_BEAT", help_heading = PATIENCE)]
     pub beat: Option<String>,
     /// How long an unclear start is looked for before a person must decide [default: 2m]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE")]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_START_GRACE", help_heading = PATIENCE)]
     pub start_grace: Option<String>,
     /// The gap between two signs of life for other processes [default: 10s]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HEARTBEAT")]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HEARTBEAT", help_heading = PATIENCE)]
     pub heartbeat: Option<String>,
     /// Ends with 13 if nothing failed and a step warned
     #[arg(long)]
     pub strict: bool,
     /// How long the plan's webhooks may take at the end [default: 30s]
-    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HOOK_LIMIT")]
+    #[arg(long, value_name = "DURATION", env = "SYNFLOW_HOOK_LIMIT", help_heading = PATIENCE)]
     pub hook_limit: Option<String>,
     /// How to sign in.
     #[command(flatten)]

@@ -38,13 +38,13 @@ pub struct Apply {
     /// Runs at most this many pipelines at once, whatever the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_parallel: Option<u32>,
-    /// Goes on with the latest flow of this plan, key and inputs unless it succeeded
+    /// Goes on with the latest flow of this plan, run key and inputs, or begins one if that succeeded: the one command for CI
     #[arg(long, conflicts_with_all = ["new", "emulate"])]
     pub resume: bool,
-    /// Gives up an earlier flow of this plan and key that has not ended, unless its runs are live
+    /// Gives up an earlier flow of this plan and run key that has not ended, unless its runs are live, and begins another
     #[arg(long)]
     pub new: bool,
-    /// Waits while another process runs this plan and key
+    /// Waits while another process runs this plan with this run key, and begins then
     #[arg(long, conflicts_with = "emulate")]
     pub wait: bool,
     /// Starts what is ready and leaves; `synflow resume` goes on
@@ -70,7 +70,7 @@ pub struct Resume {
     /// Does these steps again even if they succeeded: `curate`, `curate+` with all after it, `+curate`, `tag:bronze`
     #[arg(long, value_name = "STEPS")]
     pub redo: Vec<String>,
-    /// Starts what is ready and leaves
+    /// Starts what is ready and leaves; another `synflow resume` goes on
     #[arg(long)]
     pub detach: bool,
     /// How the flow is driven.
@@ -81,7 +81,7 @@ pub struct Resume {
 /// Ends a flow.
 #[derive(Debug, Args)]
 pub struct Cancel {
-    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the one that is unfinished]
+    /// The flow: an id, its beginning, `@latest`, `@latest~1` or `PLAN@latest` [default: the only unfinished one]
     #[arg(value_name = "FLOW")]
     pub flow: Option<String>,
     /// Ends only this step
@@ -102,10 +102,10 @@ pub struct Resolve {
     /// The step
     #[arg(value_name = "STEP")]
     pub step: String,
-    /// This is its run
+    /// Its run, by the id that Synapse Studio shows under Monitor > Pipeline runs
     #[arg(long, value_name = "RUN", group = "answer")]
     pub run: Option<String>,
-    /// No run was started: it may be started again
+    /// No run was started: `synflow resume` may start it
     #[arg(long, group = "answer")]
     pub not_started: bool,
     /// Whatever became of it, the step has failed

@@ -106,13 +106,12 @@ fn ending(groups: &[Group], exit_code: u8, args: &Doctor) -> String {
         (0, None) => {
             "Signing in works. To check workspaces, name a plan: `synflow doctor PLAN`.\n".to_owned()
         }
+        // Which code `apply` ends with depends on how far it gets.
         (code, plan) => {
             let meaning = Exit::ALL.iter().find(|(_, number, _)| *number == code);
             let meaning = meaning.map_or("", |(_, _, meaning)| meaning);
             let plan = plan.unwrap_or_else(|| "PLAN".to_owned());
-            format!(
-                "{failed} of {all} checks failed. `synflow apply {plan}` would end with exit code {code}: {meaning}.\n"
-            )
+            format!("{failed} of {all} checks failed. `synflow apply {plan}` would fail: {meaning}.\n")
         }
     }
 }

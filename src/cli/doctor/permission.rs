@@ -167,6 +167,7 @@ mod tests {
             let holders = roles.iter().filter(|role| actions(role).contains(&action));
             let fewest = holders.min_by_key(|role| actions(role).len()).expect("some role holds it");
             assert_eq!(fewest["name"], permission.role, "{action}");
+            assert_eq!(crate::report::remedy::role_for(permission.action), Some(permission.role), "{action}");
         }
     }
 }

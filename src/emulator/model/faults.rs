@@ -109,7 +109,15 @@ impl Strike {
 /// Returns a gateway's or the service's own error, as the rule says.
 fn error_answer(fault: &Fault, now: Timestamp, script: &Script) -> Answer {
     let status = fault.status.unwrap_or(502);
+    let shorten = |length: crate::emulator::model::script::Length| script.speed.shorten(length.0);
     let (code, message) = words(status);
+    // The service says it in words, too (protocol 6.2).
+    let wait = fault.retry_after.filter(|_| status == 429).map(|after| shorten(after.length()));
+    let message = match wait {
+        Some(wait) => format!("{message} Retry in {} seconds.", wait.as_ms().div_ceil(1000)),
+        None => message.to_owned(),
+    };
+    let message = message.as_str();
     let form =
         if fault.kind == FaultKind::Html { BodyForm::Html } else { fault.body.unwrap_or(BodyForm::Wrapped) };
     let answer = match form {
@@ -125,7 +133,6 @@ fn error_answer(fault: &Fault, now: Timestamp, script: &Script) -> Answer {
             answer.with_header("content-type", "text/html")
         }
     };
-    let shorten = |length: crate::emulator::model::script::Length| script.speed.shorten(length.0);
     match fault.retry_after {
         None => answer,
         Some(RetryAfter::Seconds(length)) => {

@@ -41,8 +41,14 @@ pub(super) struct Runs {
 enum Due {
     Begin(usize),
     Row(usize, usize),
-    Retry { run: usize, block: usize, index: usize },
+    Retry {
+        run: usize,
+        block: usize,
+        index: usize,
+    },
     End(usize),
+    /// Somebody in Synapse Studio cancels it.
+    Cancel(usize),
     Cancelled(usize),
 }
 
@@ -99,6 +105,10 @@ impl Runs {
                     self.walk_on(run, at, world, |walk, ground| walk.retry(block, index, ground));
                 }
                 Due::End(run) => self.end(run, at, world),
+                Due::Cancel(run) => {
+                    let id = self.all[run].id.clone();
+                    self.cancel(&id, true, at, world.script);
+                }
                 Due::Cancelled(run) => self.cancelled(run, at, world),
             }
         }
@@ -237,9 +247,14 @@ impl Runs {
         run.updated_at = now;
         run.is_active = true;
         *self.active.entry(run.pipeline.clone()).or_default() += 1;
+        let cancelled = run.behaviour.cancel.as_ref().and_then(|cancel| cancel.at);
+        let cancelled_at = cancelled.map(|length| now + world.script.speed.shorten(length.0));
         let outputs = std::mem::take(&mut run.outputs);
         let wants = on_walk(run, now, world, |walk, ground| walk.begin(ground, outputs));
         self.carry_out(place, wants, now, world);
+        if let Some(at) = cancelled_at {
+            self.plan(at, Due::Cancel(place));
+        }
     }
 
     /// Takes a running run a step further. One that is being cancelled goes no further.

@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::flow::edge::is_met;
-use crate::flow::{Flow, FlowHeader, FlowOutcome, Outcome, StepError, StepRun, StepState};
+use crate::flow::{Flow, FlowHeader, FlowOutcome, Outcome, StepError, StepRun, StepState, Trust};
 use crate::plan::{StepIndex, StepKind};
-use crate::report::Beside;
 use crate::report::text::{cut, one_line, paragraphs, width};
 use crate::report::why::{lacking, typed};
-use crate::report::wording::{at_present, lateness, place_of, run_text, spoken, took, went_wrong};
+use crate::report::wording::{
+    at_present, code_and_text, lateness, place_of, run_text, spoken, took, went_wrong,
+};
+use crate::report::{Beside, remedy};
 use crate::time::{Delay, Timestamp};
 
 /// The column in which values stand below the name of a step.
@@ -240,8 +242,16 @@ fn entry(flow: &Flow, alike: &[StepIndex], stopped: &[StepIndex], now: Timestamp
         None if !run.reason.is_empty() => row(&mut text, label(outcome), &run.reason),
         None => {}
     }
+    if let Some(remedy) = remedy::of_step(flow, index) {
+        row(&mut text, "to do", &remedy);
+    }
     if alike.len() == 1 {
-        let run = run_text(run).unwrap_or_else(|| "none".to_owned());
+        // Where a workspace chooses the ids, the one that was sent is nobody's.
+        let is_nameless = outcome == Outcome::Unknown
+            && flow.trust(step.workspace) == Trust::Disproven
+            && run.last_attempt().is_some_and(|attempt| attempt.started_at.is_none());
+        let known = run_text(run).filter(|_| !is_nameless);
+        let run = known.unwrap_or_else(|| if is_nameless { "not known" } else { "none" }.to_owned());
         row(&mut text, "run", &format!("{run} ({})", one_line(&step.pipeline)));
     }
     if !stopped.is_empty() {
@@ -253,8 +263,9 @@ fn entry(flow: &Flow, alike: &[StepIndex], stopped: &[StepIndex], now: Timestamp
 
 /// Returns an error's code and text, without the end of what is too long for a screen.
 fn message(error: &StepError, id: &str) -> String {
-    let code = one_line(&error.code);
-    let whole = match (code.as_str(), error.message.as_str()) {
+    let (code, text) = code_and_text(error);
+    let code = one_line(code);
+    let whole = match (code.as_str(), text) {
         ("", message) => message.to_owned(),
         (code, "") => code.to_owned(),
         (code, message) => format!("{code}: {message}"),

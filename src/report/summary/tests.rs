@@ -51,8 +51,8 @@ fn a_bad_night_says_what_failed_why_and_what_it_stopped() {
     sample.end("slow", Outcome::TimedOut, Some(error("", "", why)));
     sample.start("curate").wait(60).end("curate", Outcome::Failed, Some(error("", "", "first")));
     let text = "Failure happened on 'Sink' side. ErrorCode=UserErrorInvalidTable,'Type=Microsoft.DataTransfer.\
-                Common.Shared.HybridDeliveryException,Message=Cannot find the table dbo.sales,\
-                Source=Microsoft.DataTransfer.ClientLibrary,'\r\n  Additional line.";
+                Common.Shared.HybridDeliveryException,Message=Cannot find the table dbo.sales.\r\n  \
+                Additional line.,Source=Microsoft.DataTransfer.ClientLibrary,'";
     sample.wait(30).start("curate").wait(600);
     sample.end("curate", Outcome::Failed, Some(error("Copy_2", "2200", text)));
     insta::assert_snapshot!(end_block(&sample.flow, &Beside::default(), sample.now), @r"
@@ -60,7 +60,7 @@ fn a_bad_night_says_what_failed_why_and_what_it_stopped() {
     1 succeeded, 1 warned, 3 failed (1 allowed), 1 timed out, 3 blocked, 1 not needed
 
     failed: curate > Copy_2, after 11m30s and 2 attempts
-      error     2200: Failure happened on 'Sink' side. ErrorCode=UserErrorInvalidTable,'Type=Microsoft.DataTransfer.Common.Shared.HybridDeliveryException,Message=Cannot find the table dbo.sales,Source=Microsoft.DataTransfer.ClientLibrary,'
+      error     UserErrorInvalidTable: Cannot find the table dbo.sales.
                   Additional line.
       run       8b35ed2c-0000-4000-8000-000000000007 (pl_curate)
       blocked   publish, mail, both
@@ -161,6 +161,7 @@ fn a_flow_that_only_a_person_can_move_says_so() {
 
     unknown: lost, a person must look
       why       the connection was cut
+      to do     look in Synapse Studio, Monitor > Pipeline runs, for a run of `pl_lost` from about 2026-11-24 23:51 UTC: `--run ITS_ID` if there is one, `--not-started` if there is none
       run       8b35ed2c-0000-4000-8000-000000000002, if it exists (pl_lost)
       holds up  tail, end
 

@@ -85,6 +85,15 @@ impl SignInFailure {
         }
     }
 
+    /// Returns in half a sentence what was wrong, where the issuer has told us.
+    pub fn headline(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => refusal.codes.iter().find_map(|code| headline_for(*code)),
+            Self::NoneWorked { tried } => tried.iter().find_map(|(_, failure)| failure.headline()),
+            _ => None,
+        }
+    }
+
     /// Returns what a person may do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -105,21 +114,36 @@ impl SignInFailure {
     }
 }
 
-/// The vendor's numbers change, so they decide nothing but this text.
+/// The vendor's numbers change, so they decide nothing but texts.
+const fn headline_for(code: i64) -> Option<&'static str> {
+    match code {
+        7_000_215 => Some("the client secret is wrong"),
+        7_000_222 => Some("the client secret has expired"),
+        700_016 => Some("the application is not known in this tenant"),
+        90_002 => Some("the tenant is not known"),
+        700_027 => Some("the certificate is not one of the application's"),
+        70_021 => Some("the application does not trust this job"),
+        500_011 => Some("the tenant does not know Azure Synapse"),
+        _ => None,
+    }
+}
+
+/// See [`headline_for`].
 const fn hint_for(code: i64) -> Option<&'static str> {
     match code {
         7_000_215 => Some(
-            "AZURE_CLIENT_SECRET must be the secret's Value, not its Secret ID; the Azure portal makes a new one under \
-             App registrations > Certificates & secrets",
+            "AZURE_CLIENT_SECRET must be the secret's Value, not its Secret ID; if it is lost, make a new secret in the \
+             Azure portal, App registrations > Certificates & secrets",
         ),
         7_000_222 => Some(
-            "the secret has expired; the Azure portal makes a new one under App registrations > Certificates & secrets",
+            "make a new secret in the Azure portal, App registrations > Certificates & secrets, and set \
+             AZURE_CLIENT_SECRET to its Value",
         ),
         700_016 => Some("check AZURE_CLIENT_ID, and that AZURE_TENANT_ID is the application's tenant"),
         90_002 => Some("check AZURE_TENANT_ID and the workspace's `cloud`"),
-        700_027 => Some("the certificate is not one of the application's; upload it there"),
+        700_027 => Some("upload the certificate to the application in the Azure portal"),
         70_021 => Some("give the application a federated credential with this issuer and subject"),
-        500_011 => Some("this tenant does not know Azure Synapse; check the workspace's `cloud`"),
+        500_011 => Some("check the workspace's `cloud`"),
         _ => None,
     }
 }
@@ -144,8 +168,8 @@ impl fmt::Display for SignInFailure {
                     tried.iter().map(|(method, failure)| format!("{method}: {}", failure.reason())).collect();
                 write!(f, "no way to sign in works: {}", tried.join("; "))
             }
-            Self::Busy { host, status, .. } => write!(f, "{host} cannot sign us in now ({status})"),
-            Self::Unreachable { host, reason } => write!(f, "cannot reach {host} to sign in: {reason}"),
+            Self::Busy { host, status, .. } => write!(f, "cannot sign in: {host} is busy ({status})"),
+            Self::Unreachable { host, reason } => write!(f, "cannot sign in: {}", reason.at(host)),
             Self::Garbled { host, status } => {
                 write!(f, "{host} answered the sign-in with something that is no token ({status})")
             }

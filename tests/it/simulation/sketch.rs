@@ -253,6 +253,7 @@ fn random_pipeline(dice: &mut Dice, mood: Mood, step: &Step) -> PipelineScript {
         pipeline.cancel = Some(CancelScript {
             after: Some(Length(dice.delay(500, 40_000))),
             outcome: Some(dice.pick(&ends)),
+            at: None,
         });
     }
     pipeline

@@ -178,7 +178,8 @@ mod tests {
     fn sign_in(form: &str) -> crate::emulator::model::Answer {
         let mut request = Request::new("POST", &format!("/{TENANT_ID}/oauth2/v2.0/token"));
         request.body = form.as_bytes().to_vec();
-        token(&request, TENANT_ID, &Identity::default(), None, NOON)
+        let identity = Identity { expired_secrets: vec!["last-years".to_owned()], ..Identity::default() };
+        token(&request, TENANT_ID, &identity, None, NOON)
     }
 
     fn with(token: &str) -> Request {
@@ -234,6 +235,12 @@ mod tests {
             401,
             "invalid_client",
             7_000_215,
+        );
+        check(
+            &format!("{grant}&client_id={CLIENT_ID}&client_secret=last-years&{scope}"),
+            401,
+            "invalid_client",
+            7_000_222,
         );
         check(&format!("{grant}&client_id=x&client_secret=x&{scope}"), 400, "unauthorized_client", 700_016);
         check(

@@ -178,7 +178,13 @@ fn check_client<'a>(
         });
     }
     if let Some(secret) = member("client_secret") {
-        return if secret == CLIENT_SECRET { Ok(()) } else { Err(wrong_secret(client)) };
+        return match secret {
+            _ if identity.expired_secrets.iter().any(|expired| expired == secret) => {
+                Err(expired_secret(client))
+            }
+            CLIENT_SECRET => Ok(()),
+            _ => Err(wrong_secret(client)),
+        };
     }
     if member("client_assertion_type") == Some(JWT_BEARER)
         && let Some(assertion) = member("client_assertion")
@@ -202,6 +208,20 @@ fn wrong_secret(client: &str) -> Refusal {
         text: format!(
             "Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
              value, not the client secret ID, for a secret added to app '{client}'."
+        ),
+    }
+}
+
+/// The text as users of the service quote it, such as github.com/dotnet/sign/issues/849.
+fn expired_secret(client: &str) -> Refusal {
+    Refusal {
+        status: 401,
+        error: "invalid_client",
+        code: 7_000_222,
+        text: format!(
+            "The provided client secret keys for app '{client}' are expired. Visit the Azure portal to create new \
+             keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for \
+             added security: https://aka.ms/certCreds."
         ),
     }
 }

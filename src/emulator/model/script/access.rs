@@ -20,6 +20,8 @@ pub struct Access {
 pub struct Identity {
     /// How long a token is good for.
     pub token_lifetime: Option<Length>,
+    /// Client secrets that were good once: they are refused as expired, not as wrong.
+    pub expired_secrets: Vec<String>,
     /// Outside issuers and subjects whose tokens are taken; empty takes any.
     pub federated: Vec<Federated>,
     /// SHA-256 thumbprints (base64url) of certificates whose assertions are taken; empty takes any.

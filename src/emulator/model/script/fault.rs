@@ -92,6 +92,15 @@ pub enum BodyForm {
     Empty,
 }
 
+impl RetryAfter {
+    /// Returns how long it asks to wait.
+    pub const fn length(self) -> Length {
+        match self {
+            Self::Seconds(length) | Self::Date(length) | Self::Ms(length) | Self::XMs(length) => length,
+        }
+    }
+}
+
 /// One operation or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneOrMany(pub Vec<Operation>);

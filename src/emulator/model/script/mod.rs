@@ -181,10 +181,12 @@ pub struct Failure {
     pub message: String,
 }
 
-/// How a cancel ends.
+/// Who cancels a run, and how a cancel ends.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CancelScript {
+    /// Somebody else cancels the run, and all it called, so long after it went to `InProgress`.
+    pub at: Option<Length>,
     /// How long the run is `Canceling`.
     pub after: Option<Length>,
     /// How it ends: a run may win the race and succeed.

@@ -127,6 +127,25 @@ fn a_missing_parameter_is_noticed_in_the_run() {
 }
 
 #[test]
+fn somebody_else_may_cancel_a_run() {
+    let script = "pipelines: { pl: { duration: 10s, cancel: { at: 2s, after: 1s } } }";
+    let mut bench = Bench::new(script, &[]);
+    bench.start("pl", RUN, &json!({}));
+    let status = |bench: &mut Bench| bench.run(RUN)["status"].clone();
+    bench.wait(2_400);
+    assert_eq!(status(&mut bench), "InProgress");
+    bench.wait(200);
+    assert_eq!(status(&mut bench), "Canceling");
+    bench.wait(1_000);
+    assert_eq!(status(&mut bench), "Cancelled");
+    // What has ended by then stays as it is.
+    let mut bench = Bench::new("pipelines: { pl: { duration: 1s, cancel: { at: 2s } } }", &[]);
+    bench.start("pl", RUN, &json!({}));
+    bench.settle();
+    assert_eq!(bench.run(RUN)["status"], "Succeeded");
+}
+
+#[test]
 fn a_cancel_takes_its_time() {
     let mut bench = Bench::new("", &[]);
     bench.start("pl", RUN, &json!({}));

@@ -47,6 +47,12 @@ fn tells_when_to_come_back() {
     check("x_ms: 1500ms", "x-ms-retry-after-ms", "1500");
     let mut bench = faulty("on: createRun, kind: status, status: 429");
     assert_eq!(start(&mut bench).header("retry-after"), None);
+    let mut bench = faulty("on: createRun, kind: status, status: 429, retry_after: { seconds: 7s }");
+    let message = start(&mut bench).body_json()["error"]["message"].clone();
+    assert!(
+        message.as_str().is_some_and(|text| text.ends_with("time frame. Retry in 7 seconds.")),
+        "{message}"
+    );
 }
 
 #[test]

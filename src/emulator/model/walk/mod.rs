@@ -185,7 +185,8 @@ impl Walk {
             output.insert("pipelineReturnValue".to_owned(), Value::Object(child.returned.clone()));
         }
         if !child.succeeded && self.rows[row].fails.is_none() {
-            let failure = Failure { code: "2100".to_owned(), message: child.message.to_owned() };
+            // As users of Data Factory quote it: github.com/MicrosoftDocs/azure-docs/issues/35314.
+            let failure = Failure { code: "BadRequest".to_owned(), message: child.message.to_owned() };
             self.rows[row].fails = Some(failure);
         }
         let todo = self.end_row(row, ground);

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use crate::flow::{Flow, RunStatus, StepState, held_up};
 use crate::plan::StepIndex;
+use crate::report::cells::{DONE, cells};
 use crate::report::expected::{Expected, Left};
 use crate::report::look::Links;
 use crate::report::standing;
@@ -154,15 +155,16 @@ fn header(view: &View<'_>) -> Vec<Span> {
 
 /// Returns a bar of so many columns. What went wrong has another pattern, not only another colour.
 fn bar_spans(columns: usize, total: usize, good: usize, bad: usize) -> [Span; 3] {
-    let share = |steps: usize| (steps * columns).checked_div(total).unwrap_or(columns);
-    let full = share(good + bad);
+    let cells = cells(columns, total, good + bad);
+    let full = cells.chars().filter(|&cell| cell == DONE).count();
     // One failure among thousands must be seen.
-    let bad = share(bad).max(usize::from(bad > 0)).min(full.max(1));
+    let bad = (bad * columns).checked_div(total).unwrap_or(0).max(usize::from(bad > 0)).min(full.max(1));
     let good = full.saturating_sub(bad);
+    let left: String = cells.chars().skip(good + bad).collect();
     [
-        Span::new("█".repeat(good), Tone::Good),
+        Span::new(DONE.to_string().repeat(good), Tone::Good),
         Span::new("▓".repeat(bad), Tone::Bad),
-        Span::new("░".repeat(columns - good - bad), Tone::Quiet),
+        Span::new(left, Tone::Quiet),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! Text that is the same everywhere, such as the end block, is made by pure functions beside it.
 
 mod bars;
+mod cells;
 pub mod checkup;
 pub mod ci;
 mod detail;

@@ -215,7 +215,9 @@ fn what_the_page_shows_is_what_happens() {
     let mut wrong = Vec::new();
     for (old, new) in sections.iter().zip(fresh) {
         let lines = |section: &[Piece]| -> Vec<String> {
-            consoles(section).flat_map(|(command, said)| [&[command.clone()], &said[..]].concat()).collect()
+            consoles(section)
+                .flat_map(|(command, said)| [std::slice::from_ref(command), &said[..]].concat())
+                .collect()
         };
         let (want, got) = (masked(&lines(old)), masked(&lines(&new)));
         if want == got {

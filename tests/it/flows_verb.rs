@@ -1,7 +1,7 @@
 //! `synflow flows`: filters, long histories, and flows that are let go.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
@@ -160,16 +160,12 @@ fn ten_thousand_flows_are_listed_at_once() {
     ten_thousand(&history, "aaaaa1");
     // What is not shown is not read: it would make no sense.
     history.sql("UPDATE flows SET header = replace(header, 'steps:', 'stops:') WHERE rowid < 9900");
-    let begun = Instant::now();
     let listed = history.json("flows");
-    let took = begun.elapsed();
     assert_eq!(listed["flows"].as_array().unwrap().len(), 30);
     assert_eq!(listed["more"], 9_970);
     assert_eq!(listed["flows"][0]["id"], "b0270f");
     assert_eq!(history.ids("--outcome failed"), [""; 0]);
     assert_eq!(history.json("status b0270f")["flow"]["outcome"], "succeeded");
-    // In a debug build, beside other tests; a fold of all takes half a minute.
-    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[test]

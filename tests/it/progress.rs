@@ -49,7 +49,7 @@ fn a_flag_says_how_much_is_told() {
         more.stderr
     );
     for said in [apply(" --quiet"), none, more] {
-        assert!(said.stderr.contains("\nfailed: curate, after "), "{}", said.stderr);
+        assert!(said.stderr.contains("\nfailed: curate > Activity1, after "), "{}", said.stderr);
         assert!(said.stderr.contains("\nnext: synflow status "), "{}", said.stderr);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::flow::room::Room;
 use crate::flow::{Flow, StepState, Trust};
 use crate::plan::{IfRunning, StepIndex};
+use crate::time::Timestamp;
 
 /// What a ready step waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,4 +55,36 @@ pub fn held_up(flow: &Flow) -> Vec<(StepIndex, HoldUp)> {
         }
     }
     held
+}
+
+impl Flow {
+    /// Returns all that keeps a step from starting whose edges are met; nothing if it can start at once.
+    ///
+    /// Counts what is under way, and the room that steps take which come first.
+    pub fn holdups(&self, step: StepIndex, now: Timestamp) -> Vec<HoldUp> {
+        let mut room = Room::beside(self);
+        let rank = (self.graph().rank(step), step);
+        let due = self.retrying().filter(|&other| match self.run(other).state {
+            StepState::Retrying { at } => at <= now,
+            _ => false,
+        });
+        let mut first: Vec<(usize, StepIndex)> =
+            self.ready().chain(due.map(|other| (self.graph().rank(other), other))).collect();
+        first.retain(|other| *other < rank);
+        first.sort_unstable();
+        for (_, other) in first {
+            if room.admits(self, other) {
+                room.take(self, other);
+            }
+        }
+        let mut holdups = room.all_full(self, step);
+        let workspace = self.step(step).workspace;
+        let is_starting = |other: StepIndex| {
+            self.step(other).workspace == workspace && self.run(other).state == StepState::Starting
+        };
+        if self.trust(workspace) == Trust::NotProven && self.live().any(is_starting) {
+            holdups.push(HoldUp::FirstAnswer);
+        }
+        holdups
+    }
 }

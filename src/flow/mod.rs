@@ -51,7 +51,6 @@ pub use holdup::{HoldUp, held_up};
 pub use lateness::Due;
 pub use outputs::OUTPUT_BYTES_MAX;
 pub use result::{Counts, FlowOutcome};
-pub use room::Lack;
 pub use step::{Attempt, Origin, StepRun, StepState};
 
 /// The versions (etags) of definitions that were read before anything was started, by the key of the workspace in the plan

@@ -2,56 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::flow::{Flow, HoldUp, StepState, Trust};
+use crate::flow::{Flow, HoldUp};
 use crate::plan::{StepIndex, StepKind};
-use crate::time::Timestamp;
-
-/// What keeps a step that may start from starting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
-    /// Every place of the flow is taken, or goes to steps that come first.
-    Place,
-    /// A pool of the plan, by its position, has too little left for it.
-    Pool {
-        /// Which one.
-        pool: usize,
-        /// How much of it the step takes.
-        wants: u64,
-    },
-    /// As many iterations of its group are under way as may be at once.
-    Turn {
-        /// The group.
-        group: StepIndex,
-        /// How many may be.
-        max_parallel: usize,
-    },
-    /// The workspace has not answered the first start, and others wait for what that shows.
-    FirstAnswer,
-}
-
-impl Flow {
-    /// Returns what keeps a step from starting that may start by its edges; nothing if it can start at once.
-    ///
-    /// Counts what is under way, and the room that steps take which come first.
-    pub fn lacks(&self, step: StepIndex, now: Timestamp) -> Vec<Lack> {
-        let mut room = Room::beside(self);
-        let rank = (self.graph().rank(step), step);
-        let due = self.retrying().filter(|&other| match self.run(other).state {
-            StepState::Retrying { at } => at <= now,
-            _ => false,
-        });
-        let mut first: Vec<(usize, StepIndex)> =
-            self.ready().chain(due.map(|other| (self.graph().rank(other), other))).collect();
-        first.retain(|other| *other < rank);
-        first.sort_unstable();
-        for (_, other) in first {
-            if room.admits(self, other) {
-                room.take(self, other);
-            }
-        }
-        room.lacks(self, step)
-    }
-}
 
 /// The room that is left. A step holds what it uses from its start until the service has confirmed its end; one that
 /// nobody knows the end of keeps it.
@@ -102,28 +54,19 @@ impl Room {
         full
     }
 
-    /// Returns what it lacks for a step.
-    fn lacks(&self, flow: &Flow, step: StepIndex) -> Vec<Lack> {
+    /// Returns everything that a step finds no room in.
+    pub(super) fn all_full(&self, flow: &Flow, step: StepIndex) -> Vec<HoldUp> {
         let place = flow.step(step);
-        let mut lacks = Vec::new();
+        let mut full = Vec::new();
         if self.places == 0 {
-            lacks.push(Lack::Place);
+            full.push(HoldUp::Places);
         }
         let short = place.pools.iter().filter(|(pool, weight)| self.pools[*pool] < *weight);
-        lacks.extend(short.map(|&(pool, wants)| Lack::Pool { pool, wants }));
-        if let Some(group) = place.group
-            && self.left_in(flow, group) == Some(0)
-            && let StepKind::Group { max_parallel: Some(max_parallel), .. } = flow.step(group).kind
-        {
-            lacks.push(Lack::Turn { group, max_parallel });
-        }
-        let is_starting = |other: StepIndex| {
-            flow.step(other).workspace == place.workspace && flow.run(other).state == StepState::Starting
-        };
-        if flow.trust(place.workspace) == Trust::NotProven && flow.live().any(is_starting) {
-            lacks.push(Lack::FirstAnswer);
-        }
-        lacks
+        full.extend(short.map(|&(pool, _)| HoldUp::Pool(pool)));
+        full.extend(
+            place.group.filter(|&group| self.left_in(flow, group) == Some(0)).map(HoldUp::Iterations),
+        );
+        full
     }
 
     /// Takes the room that a step uses.

@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::flow::{Attempt, Flow, Lack, Outcome, StepState};
+use crate::flow::{Attempt, Flow, HoldUp, Outcome, StepState};
 use crate::plan::{IfRunning, RetryOn, StepIndex, StepKind};
 use crate::report::json;
 use crate::report::text::{counted, cut, one_line, pad, paragraphs, width};
@@ -356,24 +356,31 @@ pub(super) fn lacking(flow: &Flow, step: StepIndex, now: Timestamp) -> Vec<Strin
         steps.sort_unstable();
         if steps.is_empty() { String::new() } else { format!(", held by {}", names(flow, &steps)) }
     };
-    let lack = |lack: Lack| match lack {
-        Lack::Place => {
+    let lack = |holdup: HoldUp| match holdup {
+        HoldUp::Places => {
             let most = flow.header().max_parallel;
             format!("a place of `max_parallel` {most}{}", holding(&|_| true))
         }
-        Lack::Pool { pool, wants } => {
+        HoldUp::Pool(pool) => {
+            let wants =
+                flow.step(step).pools.iter().find(|(of, _)| *of == pool).map_or(0, |(_, wants)| *wants);
             let uses = |step: StepIndex| flow.step(step).pools.iter().any(|(of, _)| *of == pool);
             let pool = &flow.plan().pools[pool];
             format!("{wants} of {} of pool `{}`{}", pool.size, one_line(&pool.name), holding(&uses))
         }
-        Lack::Turn { group, max_parallel } => {
+        HoldUp::Iterations(group) => {
+            let limit = match flow.step(group).kind {
+                StepKind::Group { max_parallel: Some(limit), .. } => format!(", {limit} at once"),
+                _ => String::new(),
+            };
             let uses = |step: StepIndex| flow.step(step).group == Some(group);
             let group = one_line(flow.step(group).id.as_str());
-            format!("its turn among the iterations of `{group}`, {max_parallel} at once{}", holding(&uses))
+            format!("its turn among the iterations of `{group}`{limit}{}", holding(&uses))
         }
-        Lack::FirstAnswer => "the answer to the first start in its workspace, which goes alone".to_owned(),
+        HoldUp::Others => "other runs of its pipeline to end".to_owned(),
+        HoldUp::FirstAnswer => "the answer to the first start in its workspace, which goes alone".to_owned(),
     };
-    flow.lacks(step, now).into_iter().map(lack).collect()
+    flow.holdups(step, now).into_iter().map(lack).collect()
 }
 
 /// Returns a step's id as a shell takes it.

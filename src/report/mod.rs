@@ -46,9 +46,10 @@ use crate::time::{Delay, Timestamp};
 pub use bars::Bars;
 pub use expected::{Expected, Left, Usual};
 pub use lines::Lines;
-pub use look::{Links, Look, Studio, Telling};
+pub use look::{Links, Look, Telling};
 pub use several::Several;
 pub use sheet::{Ground, Terminal};
+pub use studio::Studio;
 pub use summary::{end_block, opening};
 pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 

@@ -325,7 +325,7 @@ impl Told<'_> {
         let newest = run.attempts.len();
         let workspace = &self.flow.plan().workspaces[step.workspace];
         let is_emulated = self.flow.header().emulated;
-        let link = |run: &str| if is_emulated { None } else { studio::link(workspace, run) };
+        let link = |run: &str| if is_emulated { None } else { studio::link(&workspace.endpoint, run) };
         let attempts = run.attempts.iter().enumerate().map(|(at, attempt)| {
             let run_id = if at + 1 == newest {
                 run_of(self.flow.run(index))

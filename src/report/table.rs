@@ -53,6 +53,11 @@ pub fn status(flow: &Flow, beside: &Beside, now: Timestamp) -> String {
         text.push_str("\noutputs:\n");
         text.push_str(&outputs);
     }
+    // What somebody drives needs nobody else, and an emulated flow's service ended with its process.
+    let is_up_to_people = beside.driver.is_none() && !flow.header().emulated;
+    if let Some(next) = summary::next(flow, true).filter(|_| is_up_to_people) {
+        let _ = writeln!(text, "\nnext: {next}");
+    }
     text
 }
 
@@ -236,6 +241,8 @@ mod tests {
 
         never started:
           curate: waits for 数据
+
+        next: synflow resume 7f3a9c
         ");
     }
 

@@ -111,10 +111,10 @@ fn shown(screen: &vt100::Screen, row: u16, column: u16) -> String {
 
 #[test]
 fn are_made_anew() {
+    const COLUMNS: u16 = 104;
     if std::env::var_os("SYNFLOW_PICTURES").is_none() {
         return;
     }
-    const COLUMNS: u16 = 104;
     let space = TestSpace::new();
     let colours = [("TERM", "xterm-256color"), ("NO_COLOR", "")];
     let usual = "apply examples/nightly/plan.yaml --emulate --script examples/nightly/emulator.yaml";

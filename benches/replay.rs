@@ -75,6 +75,7 @@ fn header() -> FlowHeader {
         seed: 7,
         trust: BTreeMap::new(),
         definitions: BTreeMap::new(),
+        commit: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn flow(plan: &Arc<Plan>, graph: &Arc<PlanGraph>) -> Flow {
         seed: 7,
         trust: BTreeMap::new(),
         definitions: BTreeMap::new(),
+        commit: None,
     };
     Flow::new(header, Arc::clone(plan), Arc::clone(graph))
 }

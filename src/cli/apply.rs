@@ -1,5 +1,7 @@
 //! `synflow apply PLAN|FILE`: checks the plan, or that a saved one is not stale, makes a flow of it and runs it to its end.
 
+use std::path::Path;
+
 use crate::cli::args::Apply;
 use crate::cli::connect::{self, Connections};
 use crate::cli::contract::Claim;
@@ -9,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, earlier, emulate, outlet, own, pace, plan, secrets};
+use crate::cli::{block_on, commit, earlier, emulate, outlet, own, pace, plan, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
@@ -200,6 +202,7 @@ fn header(
         Some(saved) => (saved.plan_file().to_owned(), saved.plan.selection.clone()),
         None => (args.plan.display().to_string(), args.steps.selection()),
     };
+    let commit = commit::of(Path::new(&plan_file));
     Ok(FlowHeader {
         id: new_id(journal)?,
         plan_name: plan.name.clone(),
@@ -217,6 +220,7 @@ fn header(
         seed,
         trust: std::collections::BTreeMap::new(),
         definitions: Definitions::new(),
+        commit,
     })
 }
 

@@ -7,6 +7,7 @@ pub mod args;
 mod artifacts;
 mod cancel;
 mod ci;
+mod commit;
 mod completions;
 mod connect;
 mod contract;

@@ -516,6 +516,7 @@ mod tests {
             seed: 1,
             trust: BTreeMap::new(),
             definitions: BTreeMap::new(),
+            commit: None,
         };
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::open(folder.path()).expect("a journal");

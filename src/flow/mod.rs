@@ -98,6 +98,19 @@ pub struct FlowHeader {
     /// The definitions of its pipelines as they were when it began, or a resume has read them since.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub definitions: Definitions,
+    /// The git commit at which the plan's file stood, where it stands in a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+}
+
+/// A git commit, and whether the plan's file was as it has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Commit {
+    /// Its id, in hexadecimal digits.
+    pub id: String,
+    /// Whether the plan's file was another than in that commit, or is not in it.
+    #[serde(default)]
+    pub changed: bool,
 }
 
 impl FlowHeader {

@@ -119,6 +119,7 @@ impl Rehearsal {
             seed,
             trust: endpoints.map(|endpoint| (endpoint, Trust::Proven)).collect(),
             definitions: BTreeMap::new(),
+            commit: None,
         };
         let flow = Flow::new(header, plan, Arc::new(graph));
         let mut watch = Watch::default();

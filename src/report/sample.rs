@@ -62,6 +62,7 @@ impl Sample {
             seed: 1,
             trust: std::collections::BTreeMap::new(),
             definitions: std::collections::BTreeMap::new(),
+            commit: None,
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         Self { fresh: flow.clone(), flow, now, recorded: Vec::new(), lines: Lines::new(Vec::new()), runs: 0 }

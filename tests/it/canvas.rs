@@ -179,6 +179,7 @@ impl Show {
             seed: 1,
             trust: BTreeMap::new(),
             definitions: BTreeMap::new(),
+            commit: None,
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         let bars = Bars::new(screen.terminal(), look, expected);

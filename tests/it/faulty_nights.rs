@@ -234,6 +234,7 @@ fn flow(text: &str, seed: u64) -> Flow {
         seed,
         trust: BTreeMap::new(),
         definitions: BTreeMap::new(),
+        commit: None,
     };
     Flow::new(header, Arc::new(plan), Arc::new(graph))
 }

@@ -84,6 +84,7 @@ pub(crate) fn header(id: &str, plan_name: &str, max_parallel: usize) -> FlowHead
         seed: 7,
         trust: std::collections::BTreeMap::new(),
         definitions: std::collections::BTreeMap::new(),
+        commit: None,
     }
 }
 

@@ -222,3 +222,37 @@ fn the_commands_of_its_page_run() {
     let picture = page.split("](pictures/").nth(1).unwrap().split(')').next().unwrap();
     assert!(root().join("docs/pictures").join(picture).exists());
 }
+
+#[test]
+fn a_flow_keeps_the_commit_of_its_plan() {
+    const PLAN: &str = "version: 1\nname: p\nworkspace: w\nsteps: { a: {} }\n";
+    let space = TestSpace::new();
+    let plan = space.write("repository/plan.yaml", PLAN);
+    let told = || -> Value {
+        let said = space.run(&format!("apply {} --emulate --progress none", plan.display()));
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let told: Value = serde_json::from_str(&report(&space, "--format json")).unwrap();
+        told["flow"]["commit"].clone()
+    };
+    let git = |words: &[&str]| {
+        let done = std::process::Command::new("git")
+            .current_dir(plan.parent().unwrap())
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.com"])
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    assert_eq!(told(), Value::Null, "there is no commit");
+    git(&["add", "plan.yaml"]);
+    git(&["commit", "--quiet", "-m", "first"]);
+    let id = git(&["rev-parse", "HEAD"]);
+    assert_eq!(told(), json!({ "id": id, "changed": false }));
+    space.write("repository/plan.yaml", &format!("# another line\n{PLAN}"));
+    assert_eq!(told(), json!({ "id": id, "changed": true }));
+    let page = report(&space, "-o -");
+    assert!(page.contains(&id) && page.contains("were not committed"), "{page}");
+    assert_eq!(space.status()["flow"]["commit"]["id"], id.as_str());
+}

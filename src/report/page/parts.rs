@@ -309,6 +309,14 @@ pub(super) fn facts(out: &mut String, story: &Story) {
         "plan file",
         format!("{} <span class=\"quiet\">sha256 {}</span>", code(&flow.plan_file), code(&flow.plan_sha256)),
     );
+    if let Some(commit) = &flow.commit {
+        let changed = if commit.changed {
+            " <span class=\"quiet\">with changes to the plan file that were not committed</span>"
+        } else {
+            ""
+        };
+        row("git commit", format!("{}{changed}", code(&commit.id)));
+    }
     if !flow.environment.is_empty() {
         row("environment", code(&flow.environment));
     }

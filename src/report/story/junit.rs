@@ -13,6 +13,9 @@ pub fn junit(story: &Story) -> String {
         ("outcome".to_owned(), flow.outcome.clone().unwrap_or_else(|| flow.state.clone())),
         ("plan_sha256".to_owned(), flow.plan_sha256.clone()),
     ];
+    if let Some(commit) = &flow.commit {
+        properties.push(("commit".to_owned(), commit.id.clone()));
+    }
     if !flow.environment.is_empty() {
         properties.push(("environment".to_owned(), flow.environment.clone()));
     }

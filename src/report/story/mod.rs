@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::flow::Commit;
 use crate::time::{Delay, Timestamp};
 
 pub use junit::junit;
@@ -113,6 +114,8 @@ pub struct FlowStory {
     pub plan_file: String,
     /// The SHA-256 of the plan's text, in hexadecimal digits.
     pub plan_sha256: String,
+    /// The git commit at which the plan's file stood, where it stands in a repository.
+    pub commit: Option<Commit>,
     /// The words of `--select`.
     pub selected: Vec<String>,
     /// The words of `--exclude`.

@@ -108,6 +108,7 @@ fn flow_story(
         inputs: header.inputs.clone(),
         plan_file: header.plan_file.clone(),
         plan_sha256: header.plan_sha256.clone(),
+        commit: header.commit.clone(),
         selected: header.selection.select.clone(),
         excluded: header.selection.exclude.clone(),
         max_parallel: header.max_parallel,

@@ -90,12 +90,12 @@ impl RunActivities {
             return None;
         }
         let levels = [&self.rows].into_iter().chain(self.below.values().map(|child| &child.rows));
-        let wanted = levels.flat_map(|rows| {
-            rows.iter()
-                .filter(move |row| below == Below::All || has_failed(row, rows))
-                .filter_map(|row| row.child)
-        });
-        wanted.into_iter().find(|child| !self.below.contains_key(child) && !self.live.contains(child))
+        let is_new = |child: &RunId| !self.below.contains_key(child) && !self.live.contains(child);
+        let child_of = |row: &ActivitySeen| row.child.filter(is_new);
+        if below == Below::All {
+            return levels.flatten().find_map(child_of);
+        }
+        levels.flat_map(|rows| failures(rows)).find_map(child_of)
     }
 
     /// Returns what made the run fail, or a good one warn: the error of the innermost activity that failed, with the
@@ -121,6 +121,8 @@ impl RunActivities {
         (!rows.is_empty()).then(|| Box::new(ActivitiesKept { rows, left_out }))
     }
 
+    /// Where not all can stay, what failed does, first of all what made its run fail, with all below it; the order is the
+    /// service's all the same.
     fn kept_of(
         &self,
         rows: &[ActivitySeen],
@@ -128,57 +130,93 @@ impl RunActivities {
         room: &mut usize,
         left_out: &mut usize,
     ) -> Vec<ActivityRun> {
-        // Where not all can stay, what failed does; the order is the service's all the same.
+        let failed = are_failed(rows);
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|&at| !has_failed(&rows[at], rows));
-        order.truncate(*room);
-        order.sort_unstable();
-        *room -= order.len();
-        *left_out += rows.len() - order.len();
-        let mut kept = Vec::with_capacity(order.len());
-        for row in order.into_iter().map(|at| &rows[at]) {
-            let read = row.child.and_then(|run| Some((run, self.below.get(&run).filter(|_| depth > 0)?)));
-            let child = match (read, row.child) {
-                (Some((run, child)), _) => Some(ChildRun {
-                    run,
-                    pipeline: child.pipeline.clone(),
-                    activities: self.kept_of(&child.rows, depth - 1, room, left_out),
-                }),
-                (None, Some(run)) => Some(ChildRun { run, pipeline: String::new(), activities: Vec::new() }),
-                (None, None) => None,
-            };
-            let is_error = !row.error.code.is_empty() || !row.error.message.is_empty();
-            kept.push(ActivityRun {
-                name: row.name.clone(),
-                kind: row.kind.clone(),
-                status: row.status.clone(),
-                iteration: row.iteration.clone(),
-                start: row.start,
-                end: row.end,
-                error: is_error.then(|| StepError { activity: None, ..row.error.clone() }),
-                child: child.map(Box::new),
-            });
+        order.sort_by_key(|&at| if failed[at] { (0, blame(&rows[at])) } else { (1, Blame::default()) });
+        let mut kept: Vec<(usize, ActivityRun)> = Vec::new();
+        for at in order {
+            if *room == 0 {
+                *left_out += self.count(&rows[at], depth);
+                continue;
+            }
+            *room -= 1;
+            kept.push((at, self.kept_row(&rows[at], depth, room, left_out)));
         }
-        kept
+        kept.sort_unstable_by_key(|(at, _)| *at);
+        kept.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn kept_row(
+        &self,
+        row: &ActivitySeen,
+        depth: usize,
+        room: &mut usize,
+        left_out: &mut usize,
+    ) -> ActivityRun {
+        let child = row.child.map(|run| match self.child(row, depth) {
+            Some(child) => ChildRun {
+                run,
+                pipeline: child.pipeline.clone(),
+                activities: self.kept_of(&child.rows, depth - 1, room, left_out),
+            },
+            None => ChildRun { run, pipeline: String::new(), activities: Vec::new() },
+        });
+        let is_error = !row.error.code.is_empty() || !row.error.message.is_empty();
+        ActivityRun {
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            status: row.status.clone(),
+            iteration: row.iteration.clone(),
+            start: row.start,
+            end: row.end,
+            error: is_error.then(|| StepError { activity: None, ..row.error.clone() }),
+            child: child.map(Box::new),
+        }
+    }
+
+    /// Returns what was read of the run that an activity started, unless it is too deep.
+    fn child(&self, row: &ActivitySeen, depth: usize) -> Option<&ChildActivities> {
+        self.below.get(&row.child?).filter(|_| depth > 0)
+    }
+
+    /// Counts an activity and all below it.
+    fn count(&self, row: &ActivitySeen, depth: usize) -> usize {
+        let below = self.child(row, depth).into_iter().flat_map(|child| &child.rows);
+        1 + below.map(|row| self.count(row, depth - 1)).sum::<usize>()
     }
 }
 
-/// Returns the activity that a run failed by: the first one that ended badly, and one that holds others only where none
-/// of those failed.
-fn first_failed(rows: &[ActivitySeen]) -> Option<&ActivitySeen> {
-    let failed = rows.iter().filter(|row| has_failed(row, rows));
-    failed.min_by_key(|row| (CONTAINERS.contains(&row.kind.as_str()), row.end.is_none(), row.end))
+/// What decides among failed activities which of them a run failed by.
+type Blame = (bool, bool, Option<Timestamp>);
+
+/// Returns how late an activity comes to be blamed: the first that ended badly is, and one that holds others only where
+/// none of those failed.
+fn blame(row: &ActivitySeen) -> Blame {
+    (CONTAINERS.contains(&row.kind.as_str()), row.end.is_none(), row.end)
 }
 
-/// Says whether an activity failed for good.
+/// Returns the activity that a run failed by.
+fn first_failed(rows: &[ActivitySeen]) -> Option<&ActivitySeen> {
+    failures(rows).min_by_key(|row| blame(row))
+}
+
+/// Returns the activities that failed for good, in the service's order.
+pub(super) fn failures(rows: &[ActivitySeen]) -> impl Iterator<Item = &ActivitySeen> {
+    rows.iter().zip(are_failed(rows)).filter(|(_, failed)| *failed).map(|(row, _)| row)
+}
+
+/// Says of each activity whether it failed for good.
 ///
 /// A definition may let an activity be tried again; each try is a row of its own (protocol 3.2, `retryAttempt`), and
 /// only the last one of a name in its round of a loop counts.
-pub(super) fn has_failed(activity: &ActivitySeen, activities: &[ActivitySeen]) -> bool {
-    let later_try = |other: &ActivitySeen| {
-        other.name == activity.name && other.iteration == activity.iteration && other.start > activity.start
-    };
-    activity.status == "Failed" && !activities.iter().any(later_try)
+fn are_failed(rows: &[ActivitySeen]) -> Vec<bool> {
+    let mut last_try: BTreeMap<(&str, &str), Option<Timestamp>> = BTreeMap::new();
+    for row in rows {
+        let start = last_try.entry((&row.name, &row.iteration)).or_default();
+        *start = (*start).max(row.start);
+    }
+    let is_last = |row: &ActivitySeen| last_try[&(row.name.as_str(), row.iteration.as_str())] == row.start;
+    rows.iter().map(|row| row.status == "Failed" && is_last(row)).collect()
 }
 
 /// What the journal keeps of an ended attempt's activities.
@@ -349,5 +387,27 @@ mod tests {
         let kept = RunActivities::of(rows).kept().expect("there is something");
         assert_eq!((kept.rows.len(), kept.left_out), (KEPT_MAX, 300 - KEPT_MAX));
         assert_eq!(kept.rows.last().map(|row| row.name.as_str()), Some("Bad"));
+    }
+
+    /// A loop of many rounds must not push out the child run in which the cause stands.
+    #[test]
+    fn the_way_to_the_cause_stays() {
+        let mut rows: Vec<ActivitySeen> =
+            (0..300).map(|at| row(&format!("Copy_{at}"), "Copy", "Failed", 1000 + at)).collect();
+        rows[250] = calling("Load", "Failed", 4, run(1));
+        let mut read = RunActivities::of(rows);
+        let below = vec![row("Copy_1", "Copy", "Succeeded", 2), row("Copy_2", "Copy", "Failed", 3)];
+        read.below.insert(run(1), child("load_customers", below));
+        let kept = read.kept().expect("there is something");
+        let load = kept.rows.iter().find(|row| row.name == "Load").expect("it made the run fail");
+        let child = load.child.as_ref().expect("it started a run");
+        assert_eq!(child.activities.len(), 2);
+        assert_eq!(kept.rows.len() + child.activities.len() + kept.left_out, 302);
+        // What is cut off is counted with all below it.
+        let mut rows: Vec<ActivitySeen> =
+            (0..KEPT_MAX as i64).map(|at| row(&format!("Copy_{at}"), "Copy", "Failed", at)).collect();
+        rows.push(calling("Fine", "Succeeded", 4, run(1)));
+        let read = RunActivities { rows, ..read };
+        assert_eq!(read.kept().map(|kept| kept.left_out), Some(3));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::activity::{CONTAINERS, has_failed};
+use crate::flow::activity::{CONTAINERS, failures};
 use crate::flow::policy::{self, Limits};
 use crate::flow::{
     ActivitySeen, Attempt, CancelReason, Event, Flow, Outcome, Restart, RunActivities, RunId, RunSeen,
@@ -154,8 +154,7 @@ fn run_error(attempt: &Attempt, outcome: Outcome) -> StepError {
 /// Returns whether the next attempt may take up a failed run, which is so only if exactly one activity failed and the
 /// run's own text names it: then it stands at the top of the pipeline, and all before it has succeeded (protocol 4.1).
 fn restart(attempt: &Attempt, activities: &[ActivitySeen]) -> Restart {
-    let failed: Vec<&ActivitySeen> =
-        activities.iter().filter(|activity| has_failed(activity, activities)).collect();
+    let failed: Vec<&ActivitySeen> = failures(activities).collect();
     let whole = |why: String| Restart::Whole { why };
     let container = failed.iter().find(|activity| CONTAINERS.contains(&activity.kind.as_str()));
     match failed.as_slice() {

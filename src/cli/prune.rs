@@ -82,7 +82,7 @@ impl Done {
             ),
             Err(_) => "new flows take their room".to_owned(),
         };
-        format!("{} removed, {} stay: {freed}\n", counted(self.removed, "flow"), parting.stay)
+        format!("{} removed, {}: {freed}\n", counted(self.removed, "flow"), staying(parting.stay))
     }
 }
 
@@ -151,17 +151,25 @@ fn stay_of((plan, environment, emulated): Group<'_>, parting: &Parting) -> usize
     parting.left.get(&(plan.to_owned(), environment.to_owned(), emulated)).copied().unwrap_or(0)
 }
 
+fn staying(count: usize) -> String {
+    if count == 1 { "1 stays".to_owned() } else { format!("{count} stay") }
+}
+
 fn text(parting: &Parting, rules: PruneRules, is_to_come: bool) -> String {
     let mut out = String::new();
     let bytes: u64 = parting.go.iter().map(|leaving| leaving.bytes).sum();
-    let go = if is_to_come { "would go" } else { "go" };
+    let go = match (is_to_come, parting.go.len()) {
+        (true, _) => "would go",
+        (false, 1) => "goes",
+        (false, _) => "go",
+    };
     let _ = match parting.go.len() {
-        0 => writeln!(out, "no flow goes, {} stay, {}", parting.stay, moment::size(parting.file_bytes)),
+        0 => writeln!(out, "no flow goes, {}, {}", staying(parting.stay), moment::size(parting.file_bytes)),
         count => writeln!(
             out,
-            "{} {go}, {} stay: about {} of {}",
+            "{} {go}, {}: about {} of {}",
             counted(count, "flow"),
-            parting.stay,
+            staying(parting.stay),
             moment::size(bytes),
             moment::size(parting.file_bytes)
         ),

@@ -39,8 +39,10 @@ pub(super) fn run(args: &Watch, settings: &Settings) -> Result<u8, Failure> {
     let beside = Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() };
     let expected = expected::of(&mut journal, &flow)?;
     let shown = show::Shown::of(&args.showing, settings, flow.header().emulated)?;
+    let is_driven = own::is_driven(&mut journal, flow.header())?;
     drop(journal);
-    if code(&flow, true).is_none() {
+    // Of one that nobody drives the end says the same.
+    if code(&flow, is_driven).is_none() {
         drop(write!(outlet::stderr(), "{}", report::opening(&flow, &beside, now())));
     }
     all.push(shown.report(expected));

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Span};
 use super::environments::Layers;
 use super::keys::{AUTH_METHODS, CLOUDS, WORKSPACE};
 use super::reader::{Fields, Reader, excerpt};
-use super::source::{Entry, Node};
+use super::source::{Entry, Node, Yaml};
 use super::{Cloud, Workspace, steps, words};
 
 impl Cloud {
@@ -89,6 +89,12 @@ fn own(reader: &mut Reader<'_>, top: Fields<'_>, plan: Span) -> Vec<Workspace> {
                     .help("`workspace: NAME` is short for `workspaces: { main: { name: NAME } }`: keep `workspaces`"),
             );
             several(reader, &long.value)
+        }
+        (Some(short), None) if matches!(short.value.value, Yaml::Map(_)) => {
+            let help =
+                "`workspace` is the name alone: write `workspaces: { main: { endpoint: \"https://...\" } }`";
+            reader.wrong_type::<()>(&short.value, "`workspace`", "a text", help);
+            Vec::new()
         }
         (Some(short), None) => {
             let name = azure_name(reader, &short.value, "`workspace`");

@@ -118,6 +118,7 @@ const STRUCTURAL: &[&str] = &[
     "when-type",
     "workspace-address",
     "workspace-both",
+    "workspace-map",
     "workspace-missing",
 ];
 

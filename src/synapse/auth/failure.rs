@@ -81,6 +81,8 @@ impl SignInFailure {
     pub fn reason(&self) -> String {
         match self {
             Self::Unusable { reason } => reason.clone(),
+            Self::Busy { host, status, .. } => format!("{host} is busy ({status})"),
+            Self::Unreachable { host, reason } => reason.at(host),
             other => other.to_string(),
         }
     }
@@ -162,14 +164,14 @@ impl fmt::Display for SignInFailure {
                 }
                 Ok(())
             }
-            Self::Unusable { reason } => write!(f, "cannot sign in: {reason}"),
             Self::NoneWorked { tried } => {
                 let tried: Vec<String> =
                     tried.iter().map(|(method, failure)| format!("{method}: {}", failure.reason())).collect();
                 write!(f, "no way to sign in works: {}", tried.join("; "))
             }
-            Self::Busy { host, status, .. } => write!(f, "cannot sign in: {host} is busy ({status})"),
-            Self::Unreachable { host, reason } => write!(f, "cannot sign in: {}", reason.at(host)),
+            Self::Unusable { .. } | Self::Busy { .. } | Self::Unreachable { .. } => {
+                write!(f, "cannot sign in: {}", self.reason())
+            }
             Self::Garbled { host, status } => {
                 write!(f, "{host} answered the sign-in with something that is no token ({status})")
             }

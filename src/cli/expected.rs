@@ -59,7 +59,7 @@ pub(super) fn beside(
     let steps = history(journal, &header.plan_name, &header.environment, header.emulated)?.durations;
     // Of a flow that nobody drives nobody can say when it goes on.
     let forecast = Forecast::new(flow, &steps).filter(|_| driver.is_some());
-    let end = forecast.map(|forecast| forecast.end(flow, now));
+    let end = forecast.map(|forecast| forecast.end_in_places(flow, now));
     Ok(Beside { usual, steps, end, driver })
 }
 
@@ -94,7 +94,8 @@ pub(super) fn before(journal: &mut Journal, id: &FlowId) -> Result<Known, Journa
     let history = read(journal, earlier.collect());
     let begun = header.created_at;
     let end = Flow::from_header(header).ok().filter(|flow| is_foreseen(flow, &history.durations));
-    let end = end.and_then(|flow| Some(Forecast::new(&flow, &history.durations)?.end(&flow, begun)));
+    let end =
+        end.and_then(|flow| Some(Forecast::new(&flow, &history.durations)?.end_in_places(&flow, begun)));
     Ok(Known {
         expected: end.map(|end| end.since(begun)),
         durations: history.durations,

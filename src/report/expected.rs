@@ -108,10 +108,13 @@ impl Expected {
         if !std::mem::replace(&mut self.is_settled, true) {
             self.forecast = Forecast::new(flow, &self.durations);
         }
-        let left = self.forecast.as_ref().filter(|_| !flow.is_settled()).and_then(|forecast| {
-            let at = forecast.end_in_places(flow, now);
-            (at > now).then(|| Left { at, at_least: forecast.is_short(flow) })
-        });
+        let left =
+            self.forecast.as_ref().filter(|_| !flow.is_settled() && flow.header().max_parallel > 0).and_then(
+                |forecast| {
+                    let at = forecast.end_in_places(flow, now);
+                    (at > now).then(|| Left { at, at_least: forecast.is_short(flow) })
+                },
+            );
         self.outlook = Some((now, left));
         left
     }

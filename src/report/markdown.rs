@@ -5,7 +5,10 @@ use crate::report::text::one_line;
 /// Returns a text so that Markdown and HTML take no character of it for their own.
 pub(super) fn text(raw: &str) -> String {
     let mut out = String::new();
-    for c in one_line(raw).chars() {
+    let line = one_line(raw);
+    // What looks like an address becomes a link by itself.
+    let line = line.replace("://", ":\u{2060}//").replace("www.", "www\u{2060}.");
+    for c in line.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

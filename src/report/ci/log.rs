@@ -59,6 +59,9 @@ impl<W: io::Write + Send> CiLog<W> {
 
     /// Shows how many steps have ended, where that is more than before.
     fn progress(&mut self, flow: &Flow) {
+        if self.ci != Ci::Azure {
+            return;
+        }
         let counts = flow.counts();
         let open = counts.running + counts.waiting + counts.unknown;
         let done = counts.total.saturating_sub(open);

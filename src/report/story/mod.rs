@@ -386,12 +386,6 @@ impl StepStory {
             (None, _) => "running",
         }
     }
-
-    /// Says whether it went wrong although it was not allowed to.
-    pub fn counts_as_failure(&self) -> bool {
-        let is_bad = matches!(self.outcome.as_deref(), Some("failed" | "timed_out" | "cancelled"));
-        is_bad && !self.allow_failure || self.outcome.as_deref() == Some("unknown")
-    }
 }
 
 /// Returns the JSON Schema of a report in JSON.

@@ -61,7 +61,8 @@ fn ran_before(flow: &Flow, step: StepIndex, begun: Timestamp) -> BTreeSet<StepIn
     let mut ran = BTreeSet::new();
     while let Some(upstream) = open.pop() {
         let run = flow.run(upstream);
-        if run.attempts.is_empty() {
+        // Attempts from before the step was begun anew decided nothing.
+        if run.current_attempt().is_none() {
             open.extend(flow.graph().upstreams(upstream).filter(|&next| looked_at.insert(next)));
         } else if run.ended_at.is_some_and(|at| at <= begun) {
             ran.insert(upstream);

@@ -214,7 +214,9 @@ fn queues(events: &[Recorded], now: Timestamp) -> BTreeMap<(StepId, u32), Vec<(T
         let is_queued = matches!(recorded.event, Event::RunChanged { status: RunStatus::Queued, .. });
         if is_queued {
             open.entry(key).or_insert(recorded.at);
-        } else if let Some(since) = open.remove(&key) {
+        } else if leaves_queue(&recorded.event)
+            && let Some(since) = open.remove(&key)
+        {
             queues.entry(key).or_default().push((since, recorded.at));
         }
     }
@@ -222,6 +224,11 @@ fn queues(events: &[Recorded], now: Timestamp) -> BTreeMap<(StepId, u32), Vec<(T
         queues.entry(key).or_default().push((since, now));
     }
     queues
+}
+
+/// Says whether a run that was queued is no longer after this: one that is to be cancelled still is.
+const fn leaves_queue(event: &Event) -> bool {
+    matches!(event, Event::RunChanged { .. } | Event::RunEnded { .. } | Event::AttemptEnded { .. })
 }
 
 /// Returns when each step that was begun anew was.

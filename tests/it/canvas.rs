@@ -5,14 +5,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use synflow::flow::{
-    ActivitySeen, Event, Flow, FlowHeader, FlowId, Outcome, Recorded, RunId, RunStatus, StepError,
-};
+use synflow::flow::{ActivitySeen, Event, Flow, FlowHeader, Outcome, Recorded, RunId, RunStatus, StepError};
 use synflow::graph::PlanGraph;
 use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
 use synflow::report::{Bars, Expected, Ground, Look, Report, Terminal, width};
 use synflow::time::{Delay, Timestamp};
 use uuid::Uuid;
+
+use crate::play::header;
 
 /// A terminal that remembers what was written and what it shows; its clones are the same terminal.
 #[derive(Clone)]
@@ -163,23 +163,9 @@ impl Show {
         change(&mut plan);
         let graph = PlanGraph::link(&plan).unwrap();
         let header = FlowHeader {
-            id: FlowId("7f3a9c".to_owned()),
-            plan_name: plan.name.clone(),
-            plan_file: "nightly.yaml".to_owned(),
-            plan_text: String::new(),
-            plan_sha256: String::new(),
-            environment: String::new(),
-            run_key: String::new(),
-            selection: synflow::graph::Selection::default(),
-            inputs: Map::new(),
-            env: BTreeMap::new(),
             created_at: now,
             emulated: false,
-            max_parallel: plan.max_parallel,
-            seed: 1,
-            trust: BTreeMap::new(),
-            definitions: BTreeMap::new(),
-            commit: None,
+            ..header("7f3a9c", &plan.name, plan.max_parallel)
         };
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
         let bars = Bars::new(screen.terminal(), look, expected);

@@ -3,6 +3,7 @@
 //! Each section is one session of bash, in a folder with `examples/failures/` and a port of its own. What differs
 //! from night to night (ids, times, who and where) is masked before page and session are compared.
 //! `UPDATE_EXPECT=1 cargo test --test it failures` writes the sections that differ anew; read them before committing.
+#![cfg(unix)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use regex::Regex;
 
+use crate::masks::masked_words;
 use crate::space::{TestSpace, root};
 
 const PAGE: &str = "docs/failures.md";
@@ -151,19 +153,7 @@ fn anonymous(line: &str) -> String {
 
 /// Returns lines as they are compared: without what differs from night to night.
 fn masked(lines: &[String]) -> String {
-    let masks = [
-        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "RUN"),
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
-        (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "TIME"),
-        (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-        (r"\b(\d+h)?(\d+m)?\d+(\.\d+)?m?s\b", "SPAN"),
-        (r"\b[0-9a-f]{6}\b", "FLOW"),
-        (r"  +", "  "),
-    ];
-    let text = lines.iter().fold(String::new(), |text, line| text + line + "\n");
-    masks.iter().fold(text, |text, (pattern, mask)| {
-        Regex::new(pattern).unwrap().replace_all(&text, *mask).into_owned()
-    })
+    lines.iter().fold(String::new(), |text, line| text + &masked_words(line) + "\n")
 }
 
 /// Returns what is other between two texts, with their common beginning and end left out.

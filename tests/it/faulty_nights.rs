@@ -14,13 +14,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
 use synflow::driver::{Driver, Ending, Goal, Pace, now};
 use synflow::emulator::model::{CLIENT_ID, CLIENT_SECRET, Model, Operation, Record, RunRecord, TENANT_ID};
 use synflow::emulator::script::Script;
 use synflow::emulator::server;
 use synflow::flow::policy;
-use synflow::flow::{Flow, FlowHeader, FlowId, Outcome, StepRun};
+use synflow::flow::{Flow, FlowHeader, Outcome, StepRun};
 use synflow::graph::PlanGraph;
 use synflow::journal::Journal;
 use synflow::plan::{self, Given, StepIndex};
@@ -29,6 +28,8 @@ use synflow::secret::Secrets;
 use synflow::synapse::{Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient, TokenCache};
 use synflow::time::{Delay, Timestamp};
 use tokio::task::JoinSet;
+
+use crate::play::header;
 
 /// A night with a failure, its handler, a retry and a step that is always there; one pipeline for each step.
 const STEPS: &str = "
@@ -218,23 +219,11 @@ fn flow(text: &str, seed: u64) -> Flow {
     let plan = plan::load(text.as_bytes(), &given).unwrap().plan;
     let graph = PlanGraph::link(&plan).unwrap();
     let header = FlowHeader {
-        id: FlowId(format!("{seed:06}")),
-        plan_name: plan.name.clone(),
-        plan_file: "night.yaml".to_owned(),
         plan_text: text.to_owned(),
-        plan_sha256: String::new(),
-        environment: String::new(),
-        run_key: String::new(),
-        selection: synflow::graph::Selection::default(),
-        inputs: Map::new(),
-        env: BTreeMap::new(),
         created_at: now(),
         emulated: false,
-        max_parallel: plan.max_parallel,
         seed,
-        trust: BTreeMap::new(),
-        definitions: BTreeMap::new(),
-        commit: None,
+        ..header(&format!("{seed:06}"), &plan.name, plan.max_parallel)
     };
     Flow::new(header, Arc::new(plan), Arc::new(graph))
 }

@@ -45,6 +45,7 @@ mod killed;
 mod leaving;
 mod logs_verb;
 mod looking;
+mod masks;
 mod mistakes;
 mod mutations;
 mod one_at_a_time;

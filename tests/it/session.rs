@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
@@ -12,6 +13,7 @@ pub(crate) struct Session {
     keyboard: Box<dyn Write + Send>,
     seen: Arc<Mutex<Seen>>,
     terminal: Box<dyn MasterPty + Send>,
+    reader: Option<JoinHandle<()>>,
 }
 
 struct Seen {
@@ -38,18 +40,21 @@ impl Session {
         }
         command.cwd(crate::space::root());
         let child = pair.slave.spawn_command(command).unwrap();
+        // The reader comes to an end when nobody has the other side any more.
+        drop(pair.slave);
         let parser = vt100::Parser::new(rows, cols, 10_000);
         let seen = Arc::new(Mutex::new(Seen { text: String::new(), parser }));
-        let (mut reader, shared) = (pair.master.try_clone_reader().unwrap(), seen.clone());
-        std::thread::spawn(move || {
+        let (mut output, shared) = (pair.master.try_clone_reader().unwrap(), seen.clone());
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = reader.read(&mut bytes) {
+            while let Ok(read @ 1..) = output.read(&mut bytes) {
                 let mut seen = shared.lock().unwrap();
                 seen.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
                 seen.parser.process(&bytes[..read]);
             }
         });
-        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, terminal: pair.master }
+        let keyboard = pair.master.take_writer().unwrap();
+        Self { child, keyboard, seen, terminal: pair.master, reader: Some(reader) }
     }
 
     pub(crate) fn types(&mut self, text: &str) {
@@ -94,8 +99,12 @@ impl Session {
         self.child.process_id().unwrap()
     }
 
-    /// Waits for the end and returns the exit code.
+    /// Waits for the end, and until all that was written has been seen; returns the exit code.
     pub(crate) fn wait(&mut self) -> u32 {
-        self.child.wait().unwrap().exit_code()
+        let code = self.child.wait().unwrap().exit_code();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        code
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::room::Room;
-use crate::flow::{Flow, StepState, Trust};
+use crate::flow::room::{Room, in_line, workspaces_asking};
+use crate::flow::{Flow, Trust};
 use crate::plan::{IfRunning, StepIndex};
 use crate::time::Timestamp;
 
@@ -22,69 +22,64 @@ pub enum HoldUp {
     Others,
 }
 
-/// Returns the ready steps that cannot start now, in the order in which they will, and what holds each up.
+/// Returns the steps in line that cannot start now, in the order in which they will, and what holds each up first.
 ///
 /// A step that is missing starts at once.
-pub fn held_up(flow: &Flow) -> Vec<(StepIndex, HoldUp)> {
-    let mut room = Room::beside(flow);
-    let mut asking: BTreeSet<usize> = flow
-        .live()
-        .filter(|&step| flow.run(step).state == StepState::Starting)
-        .map(|step| flow.step(step).workspace)
-        .filter(|&workspace| flow.trust(workspace) == Trust::NotProven)
-        .collect();
-    let mut held = Vec::new();
-    for (_, step) in flow.ready() {
-        if room.is_full() {
-            held.push((step, HoldUp::Places));
-            continue;
-        }
-        let place = flow.step(step);
-        if asking.contains(&place.workspace) {
-            held.push((step, HoldUp::FirstAnswer));
-        } else if let Some(full) = room.refuses(flow, step) {
-            held.push((step, full));
-        } else if place.if_running != IfRunning::Start {
-            // Where its pipeline does not run it would be under way by now.
-            held.push((step, HoldUp::Others));
-        } else {
-            room.take(flow, step);
-            if flow.trust(place.workspace) == Trust::NotProven {
-                asking.insert(place.workspace);
-            }
-        }
-    }
-    held
+pub fn held_up(flow: &Flow, now: Timestamp) -> Vec<(StepIndex, HoldUp)> {
+    let mut turn = Turn::of(flow);
+    in_line(flow, now).filter_map(|step| Some((step, turn.refuses(flow, step)?))).collect()
 }
 
 impl Flow {
-    /// Returns all that keeps a step from starting whose edges are met; nothing if it can start at once.
-    ///
-    /// Counts what is under way, and the room that steps take which come first.
+    /// Returns all that keeps a step in line from starting; nothing if it can start at once. Those before it come first.
     pub fn holdups(&self, step: StepIndex, now: Timestamp) -> Vec<HoldUp> {
-        let mut room = Room::beside(self);
-        let rank = (self.graph().rank(step), step);
-        let due = self.retrying().filter(|&other| match self.run(other).state {
-            StepState::Retrying { at } => at <= now,
-            _ => false,
-        });
-        let mut first: Vec<(usize, StepIndex)> =
-            self.ready().chain(due.map(|other| (self.graph().rank(other), other))).collect();
-        first.retain(|other| *other < rank);
-        first.sort_unstable();
-        for (_, other) in first {
-            if room.admits(self, other) {
-                room.take(self, other);
+        let mut turn = Turn::of(self);
+        for before in in_line(self, now).take_while(|&before| before != step) {
+            turn.refuses(self, before);
+        }
+        let mut all = turn.room.all_full(self, step);
+        all.extend(turn.asks(self, step).then_some(HoldUp::FirstAnswer));
+        if all.is_empty() {
+            all.extend(turn.refuses(self, step));
+        }
+        all
+    }
+}
+
+/// How far the line has been walked: by the rules that start steps, but for requests.
+struct Turn {
+    room: Room,
+    /// The workspaces whose first start is to go alone.
+    asking: BTreeSet<usize>,
+}
+
+impl Turn {
+    fn of(flow: &Flow) -> Self {
+        Self { room: Room::beside(flow), asking: workspaces_asking(flow) }
+    }
+
+    fn asks(&self, flow: &Flow, step: StepIndex) -> bool {
+        self.asking.contains(&flow.step(step).workspace)
+    }
+
+    /// Lets the next step start, or returns what holds it up.
+    fn refuses(&mut self, flow: &Flow, step: StepIndex) -> Option<HoldUp> {
+        if self.room.is_full() {
+            return Some(HoldUp::Places);
+        }
+        if self.asks(flow, step) {
+            return Some(HoldUp::FirstAnswer);
+        }
+        let place = flow.step(step);
+        let full = self.room.refuses(flow, step);
+        // Where its pipeline does not run it would be under way by now.
+        let full = full.or((place.if_running != IfRunning::Start).then_some(HoldUp::Others));
+        if full.is_none() {
+            self.room.take(flow, step);
+            if flow.trust(place.workspace) == Trust::NotProven {
+                self.asking.insert(place.workspace);
             }
         }
-        let mut holdups = room.all_full(self, step);
-        let workspace = self.step(step).workspace;
-        let is_starting = |other: StepIndex| {
-            self.step(other).workspace == workspace && self.run(other).state == StepState::Starting
-        };
-        if self.trust(workspace) == Trust::NotProven && self.live().any(is_starting) {
-            holdups.push(HoldUp::FirstAnswer);
-        }
-        holdups
+        full
     }
 }

@@ -1,9 +1,38 @@
 //! Which steps still find room: the places of the flow, of its pools, and of the iterations of one step (design 9.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::flow::{Flow, HoldUp};
+use crate::flow::{Flow, HoldUp, StepState, Trust};
 use crate::plan::{StepIndex, StepKind};
+use crate::time::Timestamp;
+
+/// Returns the steps that may start as far as they are concerned, retries among them once they are due, in the order in
+/// which they do: by rank.
+pub(super) fn in_line(flow: &Flow, now: Timestamp) -> impl Iterator<Item = StepIndex> {
+    let due = flow.retrying().filter(move |&step| match flow.run(step).state {
+        StepState::Retrying { at } => at <= now,
+        _ => false,
+    });
+    let mut due: Vec<(usize, StepIndex)> = due.map(|step| (flow.graph().rank(step), step)).collect();
+    due.sort_unstable();
+    let (mut due, mut ready) = (due.into_iter().peekable(), flow.ready().peekable());
+    let next = move || {
+        let is_retry = due.peek().is_some_and(|first| ready.peek().is_none_or(|second| first < second));
+        if is_retry { due.next() } else { ready.next() }
+    };
+    std::iter::from_fn(next).map(|(_, step)| step)
+}
+
+/// Returns the workspaces in which nothing may start before the answer to a start under way.
+pub(super) fn workspaces_asking(flow: &Flow) -> BTreeSet<usize> {
+    let workspaces = 0..flow.plan().workspaces.len();
+    if workspaces.into_iter().all(|workspace| flow.trust(workspace) != Trust::NotProven) {
+        return BTreeSet::new();
+    }
+    let starting = flow.live().filter(|&step| flow.run(step).state == StepState::Starting);
+    let workspaces = starting.map(|step| flow.step(step).workspace);
+    workspaces.filter(|&workspace| flow.trust(workspace) == Trust::NotProven).collect()
+}
 
 /// The room that is left. A step holds what it uses from its start until the service has confirmed its end; one that
 /// nobody knows the end of keeps it.
@@ -40,33 +69,27 @@ impl Room {
     /// Returns what a step finds no room in; nothing if it may start. A pool that has too little for it gives nothing to
     /// those behind it, or a step that needs much might wait for ever.
     pub(super) fn refuses(&mut self, flow: &Flow, step: StepIndex) -> Option<HoldUp> {
-        let place = flow.step(step);
-        if let Some(group) = place.group.filter(|&group| self.left_in(flow, group) == Some(0)) {
-            return Some(HoldUp::Iterations(group));
-        }
-        let mut full = (self.places == 0).then_some(HoldUp::Places);
-        for &(pool, weight) in &place.pools {
-            if self.pools[pool] < weight {
-                self.pools[pool] = 0;
-                full.get_or_insert(HoldUp::Pool(pool));
+        let full = self.all_full(flow, step);
+        let first = full.first().copied();
+        // The other iterations are before it in every pool.
+        if !matches!(first, Some(HoldUp::Iterations(_))) {
+            for holdup in full {
+                if let HoldUp::Pool(pool) = holdup {
+                    self.pools[pool] = 0;
+                }
             }
         }
-        full
+        first
     }
 
     /// Returns everything that a step finds no room in.
     pub(super) fn all_full(&self, flow: &Flow, step: StepIndex) -> Vec<HoldUp> {
         let place = flow.step(step);
-        let mut full = Vec::new();
-        if self.places == 0 {
-            full.push(HoldUp::Places);
-        }
+        let group = place.group.filter(|&group| self.left_in(flow, group) == Some(0));
         let short = place.pools.iter().filter(|(pool, weight)| self.pools[*pool] < *weight);
-        full.extend(short.map(|&(pool, _)| HoldUp::Pool(pool)));
-        full.extend(
-            place.group.filter(|&group| self.left_in(flow, group) == Some(0)).map(HoldUp::Iterations),
-        );
-        full
+        let places = (self.places == 0).then_some(HoldUp::Places);
+        let full = group.map(HoldUp::Iterations).into_iter().chain(places);
+        full.chain(short.map(|&(pool, _)| HoldUp::Pool(pool))).collect()
     }
 
     /// Takes the room that a step uses.

@@ -2,6 +2,7 @@
 
 use crate::flow::{ActivityRun, Event, Flow, Recorded, RunStatus};
 use crate::plan::{Edge, StepIndex};
+use crate::report::logs::rounds;
 use crate::report::text::one_line;
 use crate::report::wording::{Line, Tone, error_line, spoken};
 
@@ -9,15 +10,14 @@ use crate::report::wording::{Line, Tone, error_line, spoken};
 const UPSTREAMS_MAX: usize = 6;
 
 /// Returns a line for each activity of an attempt that has just ended, in the order in which the service lists them.
-pub(super) fn activities(recorded: &Recorded, flow: &Flow) -> Vec<Line> {
+pub(super) fn activities(recorded: &Recorded) -> Vec<Line> {
     let Event::AttemptEnded { step, activities: Some(kept), .. } = &recorded.event else { return Vec::new() };
+    let rounds = rounds(kept.rows.iter().map(|row| row.iteration.as_str()));
     let line = |activity: &ActivityRun| {
         let took =
             activity.start.zip(activity.end).map(|(start, end)| format!(" in {}", end.since(start).short()));
-        let round = match one_line(&activity.iteration).as_str() {
-            "" => String::new(),
-            round => format!(" (round {round})"),
-        };
+        let round = rounds.get(activity.iteration.as_str());
+        let round = round.map(|round| format!(" (round {round})")).unwrap_or_default();
         let error = activity.error.as_ref().map(|error| format!(": {}", error_line(error)));
         let text = format!(
             "{}{round} {}{}{}",
@@ -30,7 +30,7 @@ pub(super) fn activities(recorded: &Recorded, flow: &Flow) -> Vec<Line> {
         Line { who: one_line(step.as_str()), word: "activity", text, tone }
     };
     let mut lines: Vec<Line> = kept.rows.iter().map(line).collect();
-    if kept.left_out > 0 && flow.index(step).is_some() {
+    if kept.left_out > 0 {
         let text = format!("and {} more, which were not kept", kept.left_out);
         lines.push(Line { who: one_line(step.as_str()), word: "activity", text, tone: Tone::Quiet });
     }

@@ -142,7 +142,7 @@ fn about(delay: Delay) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Expected, Usual, about};
+    use super::{Expected, OUTLOOK_GAP, Usual, about};
     use crate::plan::StepId;
     use crate::report::sample::Sample;
     use crate::time::Delay;
@@ -196,5 +196,8 @@ mod tests {
         let left = partly.left(&sample.flow, sample.now).expect("most are known");
         assert_eq!(left.spoken(sample.now), ">43m left");
         assert_eq!(Expected::default().left(&sample.flow, sample.now), None);
+        // A process that only ends a step starts nothing, and so cannot say when all is done.
+        sample.flow.close_places();
+        assert_eq!(partly.left(&sample.flow, sample.now + OUTLOOK_GAP), None);
     }
 }

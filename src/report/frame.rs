@@ -93,7 +93,7 @@ pub(super) fn picture(view: &View<'_>) -> Vec<Vec<Span>> {
     // One row is left to what has happened last.
     let room = view.rows.saturating_sub(lines.len() + 1);
     if room > 0 {
-        let waits = standing::counted_waits(view.flow, &held_up(view.flow));
+        let waits = standing::counted_waits(view.flow, &held_up(view.flow, view.now));
         lines.extend(
             waits.into_iter().take(room).map(|text| vec![Span::new(format!("  {text}"), Tone::Quiet)]),
         );

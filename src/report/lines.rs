@@ -184,7 +184,7 @@ impl<W: io::Write + Send> Report for Lines<W> {
 pub(super) fn told(recorded: &Recorded, flow: &Flow, telling: Telling) -> Vec<Line> {
     let more = || if telling == Telling::Everything { detail(recorded, flow) } else { None };
     let line = wording::fact(recorded, flow).or_else(more).filter(|line| telling.takes(line.tone));
-    let activities = if telling == Telling::Everything { activities(recorded, flow) } else { Vec::new() };
+    let activities = if telling == Telling::Everything { activities(recorded) } else { Vec::new() };
     activities.into_iter().chain(line).collect()
 }
 

@@ -272,7 +272,7 @@ fn rows_text(out: &mut String, rows: &[Row], now: Timestamp) {
 
 fn gather(lines: &mut Vec<Line>, rows: &[Row], depth: usize, now: Timestamp) {
     let margin = "  ".repeat(depth);
-    let rounds = rounds(rows);
+    let rounds = rounds(rows.iter().map(|row| row.iteration.as_str()));
     for row in rows {
         let round = rounds.get(row.iteration.as_str());
         let round = round.map(|round| format!(", round {round}")).unwrap_or_default();
@@ -319,11 +319,11 @@ fn whole(error: &StepError) -> Vec<String> {
 }
 
 /// Numbers the rounds of loops in the order in which they stand; the service tells them apart by hashes.
-fn rounds(rows: &[Row]) -> BTreeMap<&str, usize> {
+pub(super) fn rounds<'a>(iterations: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut rounds = BTreeMap::new();
-    for row in rows.iter().filter(|row| !row.iteration.is_empty()) {
+    for iteration in iterations.filter(|iteration| !iteration.is_empty()) {
         let next = rounds.len() + 1;
-        rounds.entry(row.iteration.as_str()).or_insert(next);
+        rounds.entry(iteration).or_insert(next);
     }
     rounds
 }

@@ -53,6 +53,7 @@ mod tests {
     #[test]
     fn foreign_words_stay_words() {
         assert_eq!(text("a_b <i> @me [x](y) | z"), "a\\_b &lt;i&gt; &#64;me \\[x\\](y) &#124; z");
+        assert_eq!(text("see https://x.y or www.x.y"), "see https:\u{2060}//x.y or www\u{2060}.x.y");
         assert_eq!(code("a | `b` <i>"), "`` a | `b` <i> ``");
         assert_eq!(code_cell("a | `b`"), "`` a \\| `b` ``");
     }

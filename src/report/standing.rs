@@ -54,7 +54,7 @@ pub(super) fn snapshot(
             Entry::of(flow, step, took(run, now).map(elapsed).unwrap_or_default(), text.join(", "))
         })
         .collect();
-    let held: BTreeMap<StepIndex, HoldUp> = held_up(flow).into_iter().collect();
+    let held: BTreeMap<StepIndex, HoldUp> = held_up(flow, now).into_iter().collect();
     let waiting = flow.steps().filter_map(|(step, _, run)| {
         let why = match run.state {
             StepState::Waiting => upstreams(flow, step),
@@ -104,7 +104,7 @@ pub(super) fn in_brief(flow: &Flow, expected: &Expected, left: Option<Left>, now
             let _ = write!(text, " and {} more", steps.len() - RUNNING_MAX);
         }
     }
-    for waits in counted_waits(flow, &held_up(flow)) {
+    for waits in counted_waits(flow, &held_up(flow, now)) {
         let _ = write!(text, "; {waits}");
     }
     text

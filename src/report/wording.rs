@@ -233,7 +233,7 @@ pub(super) fn error_line(error: &StepError) -> String {
 }
 
 /// Returns why a step ended as it did: the newest attempt's error, else the rule that decided.
-fn trouble(run: &StepRun) -> String {
+pub(super) fn trouble(run: &StepRun) -> String {
     match run.error() {
         Some(error) => error_line(error),
         None => one_line(&run.reason),

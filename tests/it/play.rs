@@ -1,5 +1,6 @@
 //! Small plans without YAML, and flows that a test plays by hand: the driver's part without a service.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, json};
@@ -8,11 +9,13 @@ use synflow::flow::observe;
 use synflow::flow::policy::Limits;
 use synflow::flow::watch::Watch;
 use synflow::flow::{
-    ActivitySeen, CancelReason, Event, Flow, FlowHeader, FlowId, Outcome, Recorded, RunId, RunSeen,
-    RunStatus, StartOutcome, StepError, StepState, Trust,
+    ActivitySeen, CancelReason, Event, Flow, FlowHeader, FlowId, HoldUp, Outcome, Recorded, RunId, RunSeen,
+    RunStatus, StartOutcome, StepError, StepState, Trust, held_up,
 };
 use synflow::graph::PlanGraph;
-use synflow::plan::{Cloud, Edge, EdgeRule, Place, Plan, Retry, Step, StepId, StepIndex, Workspace};
+use synflow::plan::{
+    Cloud, Edge, EdgeRule, IfRunning, Place, Plan, Retry, Step, StepId, StepIndex, Workspace,
+};
 use synflow::time::{Delay, Timestamp};
 use uuid::Uuid;
 
@@ -146,7 +149,9 @@ impl Play {
     /// Returns what is wanted now, once no more facts follow; those are recorded.
     pub(crate) fn effects(&mut self) -> Vec<Effect> {
         self.facts();
-        self.decide().effects
+        let effects = self.decide().effects;
+        starts_unless_held_up(&self.flow, &effects, self.now);
+        effects
     }
 
     /// Records what follows from the state alone until nothing follows, and returns it.
@@ -346,4 +351,25 @@ pub(crate) fn timed_out() -> Play {
     let want = Event::CancelIntended { step: play.id(0), attempt: 1, reason: CancelReason::TimedOut };
     assert_eq!(play.facts(), [want]);
     play
+}
+
+/// What a person is told of a step that waits is what the scheduler does: it starts, or something holds it up.
+pub(crate) fn starts_unless_held_up(flow: &Flow, effects: &[Effect], now: Timestamp) {
+    let starts_alone = |effect: &Effect| match effect {
+        Effect::Start { step, .. } => flow.step(*step).if_running == IfRunning::Start,
+        _ => true,
+    };
+    // What was heard of other runs of a pipeline only the scheduler knows, and that the step starts at once.
+    if !effects.iter().all(starts_alone) {
+        return;
+    }
+    let held: BTreeMap<StepIndex, HoldUp> = held_up(flow, now).into_iter().collect();
+    for (_, step) in flow.ready().filter(|(_, step)| flow.step(*step).if_running == IfRunning::Start) {
+        let starts =
+            effects.iter().any(|effect| matches!(effect, Effect::Start { step: it, .. } if *it == step));
+        let why = held.get(&step);
+        assert_eq!(starts, why.is_none(), "{} is held up by {why:?}", flow.step(step).id);
+        let all = flow.holdups(step, now);
+        assert_eq!(starts, all.is_empty(), "{} is held up by {all:?}", flow.step(step).id);
+    }
 }

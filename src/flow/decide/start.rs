@@ -1,12 +1,10 @@
 //! Which of the ready steps start now, and with what.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use crate::flow::decide::{Decision, Effect};
 use crate::flow::policy::Limits;
-use crate::flow::room::Room;
+use crate::flow::room::{Room, in_line, workspaces_asking};
 use crate::flow::watch::Watch;
 use crate::flow::{Event, Flow, Outcome, Recovery, Restart, StepState, Trust};
 use crate::plan::{IfRunning, RetryMode, SecretText, StepIndex, render_parameters};
@@ -22,27 +20,19 @@ pub(super) fn start_ready(
     now: Timestamp,
     decision: &mut Decision,
 ) {
-    let mut due: Vec<(usize, StepIndex)> = Vec::new();
     for step in flow.retrying() {
-        let StepState::Retrying { at } = flow.run(step).state else { continue };
-        if at <= now {
-            due.push((flow.graph().rank(step), step));
-        } else {
+        if let StepState::Retrying { at } = flow.run(step).state
+            && at > now
+        {
             decision.wake(at);
         }
     }
-    due.sort_unstable();
     let mut room = Room::beside(flow);
     let mut asking = workspaces_asking(flow);
-    let mut due = due.into_iter().peekable();
-    let mut ready = flow.ready().peekable();
-    while !room.is_full() && asking.len() < flow.plan().workspaces.len() {
-        let next = if due.peek().is_some_and(|first| ready.peek().is_none_or(|second| first < second)) {
-            due.next()
-        } else {
-            ready.next()
-        };
-        let Some((_, step)) = next else { return };
+    for step in in_line(flow, now) {
+        if room.is_full() || asking.len() >= flow.plan().workspaces.len() {
+            return;
+        }
         let workspace = flow.step(step).workspace;
         if asking.contains(&workspace) || !room.admits(flow, step) {
             continue;
@@ -59,17 +49,6 @@ pub(super) fn start_ready(
             Err(fact) => decision.facts.push(*fact),
         }
     }
-}
-
-/// Returns the workspaces in which nothing may start before the answer to a start under way.
-fn workspaces_asking(flow: &Flow) -> BTreeSet<usize> {
-    let workspaces = 0..flow.plan().workspaces.len();
-    if workspaces.into_iter().all(|workspace| flow.trust(workspace) != Trust::NotProven) {
-        return BTreeSet::new();
-    }
-    let starting = flow.live().filter(|&step| flow.run(step).state == StepState::Starting);
-    let workspaces = starting.map(|step| flow.step(step).workspace);
-    workspaces.filter(|&workspace| flow.trust(workspace) == Trust::NotProven).collect()
 }
 
 /// Returns the start of a step; nothing if it must wait for a run that is live already, and a fact if that ends it.

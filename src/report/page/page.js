@@ -488,7 +488,7 @@
       const word = known[activity.status];
       const line = make("div", "", make("span", word ? "mark " + word : "", make("bdi", "", activity.name)),
         make("span", "quiet", activity.kind), make("span", "quiet", activity.status + (took ? " " + took : "")),
-        activity.iteration ? make("span", "quiet", "round " + activity.iteration) : "");
+        activity.round ? make("span", "quiet", "round " + activity.round) : "");
       const item = make("li", "", line);
       if (activity.error) item.append(...failure("", activity.error));
       if (activity.child) {

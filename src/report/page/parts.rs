@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::report::page::escape::{html, html_lines};
-use crate::report::story::{AttemptStory, Cause, MARKS, StepStory, Story};
+use crate::report::story::{AttemptStory, Cause, MARKS, StepStory, Story, skipped_legs};
 use crate::report::text::counted;
 use crate::time::Delay;
 
@@ -12,9 +12,6 @@ const CAUSES_MAX: usize = 12;
 
 /// How many steps a list names.
 const NAMES_MAX: usize = 8;
-
-/// How many legs of the critical path are told before those in the middle are only counted.
-const LEGS_MAX: usize = 14;
 
 /// How many rows of the table stand open at first where a script can open more.
 const ROWS_AT_FIRST: usize = 300;
@@ -127,21 +124,13 @@ pub(super) fn causes(out: &mut String, story: &Story) {
     let steps: std::collections::BTreeMap<&str, &StepStory> =
         story.steps.iter().map(|step| (step.id.as_str(), step)).collect();
     let mut alike: Vec<(&Cause, Vec<&str>)> = Vec::new();
+    let mut places = std::collections::BTreeMap::new();
     for cause in &story.causes {
-        let key = |cause: &Cause| {
-            let step = steps.get(cause.step.as_str());
-            let error = step.and_then(|step| step.attempts.last()).and_then(|it| it.error.as_ref());
-            let told = cause.text.strip_prefix(&cause.step).unwrap_or(&cause.text);
-            (
-                cause.outcome.clone(),
-                cause.allowed,
-                step.map(|it| it.pipeline.clone()),
-                error.cloned(),
-                told.to_owned(),
-            )
-        };
-        let wanted = key(cause);
-        match alike.iter_mut().find(|(first, _)| key(first) == wanted) {
+        // Its text ends with the whole error.
+        let told = cause.text.strip_prefix(&cause.step).unwrap_or(&cause.text);
+        let pipeline = steps.get(cause.step.as_str()).map(|step| step.pipeline.as_str());
+        let place = *places.entry((&cause.outcome, cause.allowed, pipeline, told)).or_insert(alike.len());
+        match alike.get_mut(place) {
             Some((_, others)) => others.push(&cause.step),
             None => alike.push((cause, Vec::new())),
         }
@@ -238,7 +227,7 @@ pub(super) fn path(out: &mut String, story: &Story) {
     out.push_str(
         "<section id=\"path\" aria-labelledby=\"path-title\">\n<h2 id=\"path-title\">What decided the time</h2>\n<ol class=\"path\">\n",
     );
-    let skipped = if legs.len() > LEGS_MAX { LEGS_MAX / 2..legs.len() - LEGS_MAX / 2 } else { 0..0 };
+    let skipped = skipped_legs(legs.len());
     for (at, leg) in legs.iter().enumerate() {
         if skipped.contains(&at) {
             if at == skipped.start {

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use crate::report::markdown::{code, code_cell, text};
-use crate::report::story::{Cause, StepStory, Story};
+use crate::report::story::{Cause, Leg, StepStory, Story, skipped_legs};
 use crate::report::text::{counted, cut, one_line};
 
-/// How many causes and steps are told before the rest is only counted: a comment on GitHub has room for 65,536
-/// characters.
+/// How many causes and steps are told before the rest is only counted, and after how many bytes no more steps are: a
+/// comment on GitHub has room for 65,536 characters.
 const CAUSES_MAX: usize = 20;
 const ROWS_MAX: usize = 150;
+const BYTES_MAX: usize = 60_000;
 
 /// The longest cell, in columns.
 const CELL_MAX: usize = 160;
@@ -45,18 +46,19 @@ pub fn markdown(story: &Story) -> String {
         }
     }
     if story.critical_path.len() > 1 {
-        let path: Vec<String> = story
-            .critical_path
-            .iter()
-            .map(|leg| {
-                let waited = if leg.waited_ms.as_ms() < 1000 {
-                    String::new()
-                } else {
-                    format!(", waited {}", leg.waited_ms.short())
-                };
-                format!("{} ({}{waited})", code(&leg.step), leg.took_ms.short())
-            })
-            .collect();
+        let skipped = skipped_legs(story.critical_path.len());
+        let leg = |(at, leg): (usize, &Leg)| {
+            if skipped.contains(&at) {
+                return (at == skipped.start).then(|| counted(skipped.len(), "more step"));
+            }
+            let waited = if leg.waited_ms.as_ms() < 1000 {
+                String::new()
+            } else {
+                format!(", waited {}", leg.waited_ms.short())
+            };
+            Some(format!("{} ({}{waited})", code(&leg.step), leg.took_ms.short()))
+        };
+        let path: Vec<String> = story.critical_path.iter().enumerate().filter_map(leg).collect();
         let _ = writeln!(out, "\n#### What decided the time\n\n{}", path.join(" → "));
     }
     write_steps(&mut out, story);
@@ -100,7 +102,12 @@ fn write_steps(out: &mut String, story: &Story) {
         out,
         "\n{open}| | step | outcome | time | attempts | run | why |\n|---|---|---|---|---|---|---|\n"
     );
+    let mut told = 0;
     for step in rows.iter().take(ROWS_MAX) {
+        if out.len() > BYTES_MAX {
+            break;
+        }
+        told += 1;
         let allowed = step.allow_failure && matches!(step.mark(), "failed" | "timed_out" | "cancelled");
         let outcome = format!("{}{}", step.mark().replace('_', " "), if allowed { " (allowed)" } else { "" });
         let run = step.attempts.last().and_then(|attempt| {
@@ -119,8 +126,8 @@ fn write_steps(out: &mut String, story: &Story) {
             text(&cut(step.why.as_deref().unwrap_or_default(), CELL_MAX)),
         );
     }
-    if is_long {
-        let _ = writeln!(out, "\n... and {}", counted(rows.len() - ROWS_MAX, "more step"));
+    if told < rows.len() {
+        let _ = writeln!(out, "\n... and {}", counted(rows.len() - told, "more step"));
     }
     out.push_str(close);
 }

@@ -342,8 +342,8 @@ pub struct ActivityStory {
     pub kind: String,
     /// The service's word for how it stands or ended.
     pub status: String,
-    /// Which round of a loop it belongs to; empty outside loops.
-    pub iteration: String,
+    /// Which round of a loop it belongs to, in the order in which they are listed; nothing outside loops.
+    pub round: Option<usize>,
     /// When it started.
     #[schemars(with = "Option<String>")]
     pub start: Option<Timestamp>,
@@ -386,6 +386,14 @@ impl StepStory {
             (None, _) => "running",
         }
     }
+}
+
+/// How many legs of the critical path people are told.
+const LEGS_MAX: usize = 14;
+
+/// Returns which legs of a critical path are only counted: those in the middle of a long one.
+pub(super) fn skipped_legs(legs: usize) -> std::ops::Range<usize> {
+    if legs > LEGS_MAX { LEGS_MAX / 2..legs - LEGS_MAX / 2 } else { 0..0 }
 }
 
 /// Returns the JSON Schema of a report in JSON.

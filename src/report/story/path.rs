@@ -84,8 +84,11 @@ fn latest(flow: &Flow, steps: impl Iterator<Item = StepIndex>, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::critical;
-    use crate::flow::Outcome;
+    use crate::flow::{Event, Outcome};
+    use crate::plan::StepId;
     use crate::report::sample::Sample;
 
     fn path(sample: &Sample) -> Vec<String> {
@@ -105,6 +108,22 @@ mod tests {
         // It had to wait for a place.
         sample.wait(15).start("c").wait(60).end("c", Outcome::Failed, None);
         assert_eq!(path(&sample), ["b 1m00s 0.0s", "c 1m00s 15s"]);
+    }
+
+    #[test]
+    fn attempts_from_before_a_resume_do_not_cut_it() {
+        let mut sample = Sample::new(&[("a", ""), ("b", "a"), ("c", "b")]);
+        sample.start("a").wait(30).end("a", Outcome::Succeeded, None);
+        sample.start("b").wait(20).end("b", Outcome::Succeeded, None);
+        sample.start("c").wait(40).end("c", Outcome::Failed, None);
+        let redo = vec![StepId::new("b"), StepId::new("c")];
+        sample.record(Event::Resumed { redo, trust: BTreeMap::new(), definitions: BTreeMap::new() });
+        let (step, reason) = (StepId::new("b"), "`when` is false".to_owned());
+        sample.record(Event::StepEnded { step, outcome: Outcome::Skipped, reason });
+        sample.start("c").wait(10).end("c", Outcome::Succeeded, None);
+        let path = path(&sample);
+        assert_eq!(path.len(), 2, "{path:?}");
+        assert!(path[0].starts_with("a 30s") && path[1].starts_with("c 10s"), "{path:?}");
     }
 
     #[test]

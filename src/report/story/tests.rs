@@ -247,3 +247,41 @@ fn an_open_flow_is_told_as_it_stands() {
     assert_eq!(story.steps[0].elapsed_ms, Some(Delay::from_secs(10)));
     assert!(junit(&story).contains("<skipped message=\"running when the report was made\"/>"));
 }
+
+/// GitHub takes 65,536 characters of a comment.
+#[test]
+fn markdown_stays_short_enough_for_a_comment() {
+    let ids: Vec<String> = (0..2_000).map(|at| format!("step_{at}")).collect();
+    let upstream = |at: usize| at.checked_sub(1).map_or("", |before| ids[before].as_str());
+    let chain: Vec<(&str, &str)> =
+        ids.iter().enumerate().map(|(at, id)| (id.as_str(), upstream(at))).collect();
+    let mut sample = Sample::new(&chain);
+    for id in &ids {
+        sample.succeed(id);
+    }
+    let text = markdown(&told(&sample, &[]));
+    assert!(text.len() < 65_536 && text.contains("1986 more steps"), "{} bytes", text.len());
+
+    let wide: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "")).collect();
+    let mut sample = Sample::with(&wide, |plan| plan.max_parallel = 2_000);
+    for (at, id) in ids.iter().enumerate() {
+        let message = format!("{at} <not|there> ").repeat(100);
+        sample.start(id).end(id, Outcome::Failed, Some(error("Copy", "2200", &message)));
+    }
+    let text = markdown(&told(&sample, &[]));
+    assert!(text.len() < 65_536, "{} bytes", text.len());
+}
+
+#[test]
+fn a_run_that_is_to_be_cancelled_stays_queued_until_it_is_not() {
+    let mut sample = Sample::new(&[("a", "")]);
+    sample.start("a").status("a", RunStatus::Queued).wait(5);
+    let (step, attempt) = (StepId::new("a"), 1);
+    let reason = crate::flow::CancelReason::Asked;
+    sample.record(Event::CancelIntended { step, attempt, reason }).wait(30);
+    sample.status("a", RunStatus::Canceling).wait(5).end("a", Outcome::Cancelled, None);
+    let story = told(&sample, &sample.recorded);
+    let queued = story.steps[0].waits.iter().find(|wait| wait.kind == WaitKind::Queue);
+    let queued = queued.map(|wait| wait.to.since(wait.from));
+    assert_eq!(queued, Some(Delay::from_secs(35)));
+}

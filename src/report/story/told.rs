@@ -10,6 +10,7 @@ use crate::flow::{
 use crate::plan::{Step, StepId, StepIndex};
 use crate::report::Beside;
 use crate::report::json::{flow_state, step_state};
+use crate::report::logs::rounds;
 use crate::report::story::{
     ActivityStory, AttemptStory, Cause, ChildStory, DeadlineStory, ErrorStory, FlowEvent, FlowStory, Leg,
     StepStory, Story, VERSION, Wait, WaitKind, WorkspaceStory, path,
@@ -378,13 +379,14 @@ fn why(run: &StepRun) -> Option<String> {
 
 /// Tells activities in the order in which they began, with those of the runs that they started.
 fn activities(rows: &[ActivityRun], link: &dyn Fn(&str) -> Option<String>) -> Vec<ActivityStory> {
+    let rounds = rounds(rows.iter().map(|row| row.iteration.as_str()));
     let mut told: Vec<ActivityStory> = rows
         .iter()
         .map(|row| ActivityStory {
             name: row.name.clone(),
             kind: row.kind.clone(),
             status: row.status.clone(),
-            iteration: row.iteration.clone(),
+            round: rounds.get(row.iteration.as_str()).copied(),
             start: row.start,
             end: row.end,
             error: row.error.as_ref().map(error_story),

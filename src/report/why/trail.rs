@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::flow::{Flow, Outcome, StepState};
 use crate::plan::{StepIndex, StepKind, When};
-use crate::report::text::one_line;
 use crate::report::why::edges;
 use crate::report::wording::{self, spoken, went_wrong};
 use crate::time::Timestamp;
@@ -113,11 +112,7 @@ pub(super) fn text(flow: &Flow, step: StepIndex, now: Timestamp) -> String {
 
 /// Returns why a step ended as it did: the root cause of its error, else the rule that decided.
 pub(super) fn why(flow: &Flow, step: StepIndex) -> String {
-    let run = flow.run(step);
-    match run.error() {
-        Some(error) => wording::error_line(error),
-        None => one_line(&run.reason),
-    }
+    wording::trouble(flow.run(step))
 }
 
 /// Counts the iterations of a group by what became of them: `1 failed, 2 succeeded of 3 iterations`.

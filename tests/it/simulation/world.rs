@@ -13,7 +13,7 @@ use synflow::synapse::reading::{Answer, NoAnswer};
 use synflow::time::{Delay, Timestamp};
 
 use crate::dice::Dice;
-use crate::play::{DAWN, header};
+use crate::play::{DAWN, header, starts_unless_held_up};
 use crate::simulation::judge::Judge;
 use crate::simulation::ledger::Ledger;
 use crate::simulation::process::{Errand, ListOf, POINTS, Point, Process, Reading};
@@ -444,6 +444,7 @@ impl World {
                 self.ledger.release(number);
                 return Ok(());
             }
+            starts_unless_held_up(&process.flow, &decision.effects, at);
             for effect in &decision.effects {
                 self.intend(effect)?;
             }

@@ -1,6 +1,6 @@
 //! What the loop's tasks are for and what they bring back.
 
-use crate::flow::watch::{Chore, RunNearby};
+use crate::flow::watch::{Chore, Coverage, RunNearby};
 use crate::flow::{ActivitySeen, Below, ChildActivities, RunActivities, RunId, RunSeen, StartOutcome};
 use crate::plan::StepIndex;
 use crate::synapse::{CallFailure, SynapseClient};
@@ -24,12 +24,34 @@ impl Errand {
 /// What a task brings back.
 pub(super) enum Done {
     Start(StepIndex, StartOutcome),
-    LookUp { step: StepIndex, run: RunId, asked_at: Timestamp, answer: Result<Option<RunSeen>, CallFailure> },
-    Query { workspace: usize, sweep: bool, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
+    LookUp {
+        step: StepIndex,
+        run: RunId,
+        asked_at: Timestamp,
+        answer: Result<Option<RunSeen>, CallFailure>,
+    },
+    Query {
+        workspace: usize,
+        coverage: Coverage,
+        asked_at: Timestamp,
+        answer: Result<Vec<RunSeen>, CallFailure>,
+    },
     Activities(StepIndex, Result<RunActivities, CallFailure>),
-    Search { step: StepIndex, asked_at: Timestamp, answer: Result<Vec<RunSeen>, CallFailure> },
-    LookAround { step: StepIndex, asked_at: Timestamp, answer: Result<Vec<RunNearby>, CallFailure> },
-    Cancel { step: StepIndex, run: RunId, answer: Result<(), CallFailure> },
+    Search {
+        step: StepIndex,
+        asked_at: Timestamp,
+        answer: Result<Vec<RunSeen>, CallFailure>,
+    },
+    LookAround {
+        step: StepIndex,
+        asked_at: Timestamp,
+        answer: Result<Vec<RunNearby>, CallFailure>,
+    },
+    Cancel {
+        step: StepIndex,
+        run: RunId,
+        answer: Result<(), CallFailure>,
+    },
     Peek(StepIndex, Result<Vec<ActivitySeen>, CallFailure>),
 }
 

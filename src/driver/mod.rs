@@ -185,6 +185,7 @@ impl Driver {
         });
         self.record(opening)?;
         self.watch.expect(Forecast::new(&self.flow, &self.durations));
+        self.flow.rank_by(&self.durations);
         let workspaces = self.flow.plan().workspaces.len();
         assert_eq!(self.clients.len(), workspaces, "one client for each workspace");
         self.recall_secrets().await;
@@ -231,6 +232,7 @@ impl Driver {
     fn follow_decisions(&mut self) -> Result<Option<Timestamp>, DriveError> {
         loop {
             let at = self.clock.now();
+            self.read_clocks(at);
             let decision = decide(&self.flow, &self.watch, &self.pace.limits, at);
             if !decision.facts.is_empty() {
                 self.record(&decision.facts)?;
@@ -245,6 +247,15 @@ impl Driver {
                 self.begin(effect, at);
             }
             return Ok(decision.wake_at);
+        }
+    }
+
+    /// Passes on what the answers so far have told of the services' clocks.
+    fn read_clocks(&mut self, at: Timestamp) {
+        for (workspace, client) in self.clients.iter().enumerate() {
+            if let Some(shown) = client.server_time() {
+                self.watch.note_clock(workspace, shown, at);
+            }
         }
     }
 
@@ -329,11 +340,11 @@ impl Driver {
                 }
                 found.and_then(|run| observe::run_seen(&self.flow, step, &run)).into_iter().collect()
             }
-            Done::Query { workspace, sweep, asked_at, answer } => {
+            Done::Query { workspace, coverage, asked_at, answer } => {
                 let Some(runs) = self.settle(Chore::Query(workspace), at, answer) else {
                     return Ok(Vec::new());
                 };
-                self.watch.listed(&self.flow, workspace, sweep, asked_at, &runs);
+                self.watch.listed(&self.flow, workspace, coverage, asked_at, &runs);
                 observe::runs_listed(&self.flow, &runs)
             }
             Done::Activities(step, answer) => match self.settle(Chore::ReadActivities(step), at, answer) {
@@ -480,7 +491,7 @@ mod tests {
 
     use super::{Done, Driver, Errand, Pace, now};
     use crate::flow::policy::Limits;
-    use crate::flow::watch::Chore;
+    use crate::flow::watch::{Chore, Coverage};
     use crate::flow::{Event, Flow, FlowHeader, FlowId, RunId, RunSeen, RunStatus, StepState};
     use crate::graph::PlanGraph;
     use crate::journal::Journal;
@@ -567,7 +578,8 @@ mod tests {
         };
         let asked_at = now();
         let look_up = Done::LookUp { step, run, asked_at, answer: Ok(Some(seen.clone())) };
-        let query = Done::Query { workspace: 0, sweep: false, asked_at, answer: Ok(vec![seen]) };
+        let query =
+            Done::Query { workspace: 0, coverage: Coverage::Changed, asked_at, answer: Ok(vec![seen]) };
         driver.spawn(Errand::Chore(Chore::LookUp(step)), async { look_up });
         driver.spawn(Errand::Chore(Chore::Query(0)), async { query });
         // Lets both end before either is taken in.

@@ -6,8 +6,9 @@ use std::future::Future;
 use crate::driver::Driver;
 use crate::driver::errand::{Done, Errand, read_activities};
 use crate::driver::unspoken::without_secret;
+use crate::flow::RunStatus;
 use crate::flow::decide::Effect;
-use crate::flow::watch::{Chore, RunNearby};
+use crate::flow::watch::{Chore, Coverage, RunNearby};
 use crate::plan::{SecretText, StepIndex};
 use crate::synapse::{RunFilter, RunListed, SynapseClient, Window};
 use crate::time::Timestamp;
@@ -36,21 +37,25 @@ impl Driver {
             }
             Effect::LookUp { step, run } => {
                 let (client, _) = self.target(step);
-                self.ask(Chore::LookUp(step), async move {
+                self.ask(Chore::LookUp(step), asked_at, async move {
                     Done::LookUp { step, run, asked_at, answer: client.run(run).await }
                 });
             }
-            Effect::Query { workspace, after, sweep } => {
+            Effect::Query { workspace, after, coverage } => {
                 let client = self.clients[workspace].clone();
                 let window = Window::since(after, asked_at);
-                self.ask(Chore::Query(workspace), async move {
-                    let answer = client.query_runs(window, &[]).await;
-                    Done::Query { workspace, sweep, asked_at, answer }
+                let live = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Canceling];
+                // Who sweeps for runs that have another status finds them missing, and asks for them by id.
+                let filters =
+                    if coverage == Coverage::Live { vec![RunFilter::statuses(live)] } else { Vec::new() };
+                self.ask(Chore::Query(workspace), asked_at, async move {
+                    let answer = client.query_runs(window, &filters).await;
+                    Done::Query { workspace, coverage, asked_at, answer }
                 });
             }
             Effect::ReadActivities { step, run, below } => {
                 let (client, pipeline) = self.target(step);
-                self.ask(Chore::ReadActivities(step), async move {
+                self.ask(Chore::ReadActivities(step), asked_at, async move {
                     Done::Activities(step, read_activities(&client, &pipeline, run, below).await)
                 });
             }
@@ -58,7 +63,7 @@ impl Driver {
                 let (client, pipeline) = self.target(step);
                 let Some(attempt) = self.flow.run(step).last_attempt() else { return };
                 let (parameters, hidden) = (attempt.parameters.clone(), hidden(&attempt.secrets));
-                self.ask(Chore::Search(step), async move {
+                self.ask(Chore::Search(step), asked_at, async move {
                     // The list goes by the service's clock; what it says of ours was learnt from its last answer.
                     let (from, to) =
                         (client.in_server_time(from, asked_at), client.in_server_time(to, asked_at));
@@ -78,7 +83,7 @@ impl Driver {
             Effect::LookAround { step, ref parameters, ref secrets } => {
                 let (client, pipeline) = self.target(step);
                 let (parameters, hidden) = (parameters.clone(), hidden(secrets));
-                self.ask(Chore::LookAround(step), async move {
+                self.ask(Chore::LookAround(step), asked_at, async move {
                     let window = Window::of_live_runs(asked_at);
                     let listed =
                         client.search_runs(window, &[RunFilter::pipelines([pipeline.as_str()])]).await;
@@ -95,15 +100,20 @@ impl Driver {
             }
             Effect::Cancel { step, run } => {
                 let (client, _) = self.target(step);
-                self.ask(Chore::Cancel(step), async move {
+                self.ask(Chore::Cancel(step), asked_at, async move {
                     Done::Cancel { step, run, answer: client.cancel(run).await }
                 });
             }
         }
     }
 
-    pub(super) fn ask(&mut self, chore: Chore, task: impl Future<Output = Done> + Send + 'static) {
-        self.watch.begin(chore);
+    pub(super) fn ask(
+        &mut self,
+        chore: Chore,
+        asked_at: Timestamp,
+        task: impl Future<Output = Done> + Send + 'static,
+    ) {
+        self.watch.begin(chore, asked_at);
         self.spawn(Errand::Chore(chore), task);
     }
 

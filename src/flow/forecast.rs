@@ -56,6 +56,11 @@ impl Forecast {
         Some(Self { expected, behind, unseen })
     }
 
+    /// Returns what a step is expected to take, if it has ever been seen.
+    pub fn usual(&self, step: StepIndex) -> Option<Delay> {
+        self.expected.get(step.0).copied().filter(|usual| *usual > Delay::ZERO)
+    }
+
     /// Returns when the flow is likely to end.
     pub fn end(&self, flow: &Flow, now: Timestamp) -> Timestamp {
         let ends = self.ways(flow, now).map(|(from, left)| from.max(now) + left);
@@ -120,14 +125,24 @@ impl Forecast {
 
 /// Returns the median of the newest durations; of an even number the lower one.
 pub fn median(newest_first: &[Delay]) -> Option<Delay> {
-    quantile(newest_first, 50)
+    middle(recent(newest_first))
+}
+
+/// Returns the median of all; of an even number the lower one.
+pub fn middle(mut all: Vec<Delay>) -> Option<Delay> {
+    all.sort_unstable();
+    all.get(all.len().checked_sub(1)? / 2).copied()
 }
 
 /// Returns what so many of a hundred of the newest durations did not exceed.
 pub fn quantile(newest_first: &[Delay], percent: usize) -> Option<Delay> {
-    let mut sorted = newest_first[..newest_first.len().min(DURATIONS_MAX)].to_vec();
+    let mut sorted = recent(newest_first);
     sorted.sort_unstable();
     sorted.get((sorted.len().checked_sub(1)? * percent) / 100).copied()
+}
+
+fn recent(newest_first: &[Delay]) -> Vec<Delay> {
+    newest_first[..newest_first.len().min(DURATIONS_MAX)].to_vec()
 }
 
 /// Adds what the steps of an earlier flow took to what is known of them, one for each attempt that went well.

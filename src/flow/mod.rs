@@ -34,8 +34,9 @@ use serde_json::{Map, Value};
 
 use crate::graph::{PlanGraph, Selection};
 use crate::plan::{Plan, Scope, Step, StepFacts, StepId, StepIndex, When, Workspace};
-use crate::time::Timestamp;
+use crate::time::{Delay, Timestamp};
 
+use self::forecast::Durations;
 use self::phases::Phases;
 use self::room::Room;
 
@@ -226,6 +227,23 @@ impl Flow {
             header.created_at,
         )?;
         Ok(Self::new(header, Arc::new(plan), Arc::new(graph)))
+    }
+
+    /// Ranks the steps by what they took in earlier flows: longest remaining path first. One that was never seen counts as
+    /// long as most do; where none was, the ranks stay.
+    pub fn rank_by(&mut self, durations: &Durations) {
+        let plan = Arc::clone(&self.plan);
+        let known = |step: &Step| durations.get(&(step.id.clone(), step.pipeline.clone())).copied();
+        let runs = plan.steps.iter().filter(|step| step.kind.is_run());
+        let Some(most) = forecast::middle(runs.filter_map(known).collect()) else { return };
+        let mut graph = PlanGraph::clone(&self.graph);
+        graph.rank_by(&plan, |step| {
+            let step = &plan.steps[step.0];
+            if step.kind.is_run() { known(step).unwrap_or(most) } else { Delay::ZERO }
+        });
+        self.graph = Arc::new(graph);
+        let steps = std::mem::take(&mut self.steps);
+        self.index_afresh(steps);
     }
 
     /// Returns what the flow was made from.

@@ -1,7 +1,7 @@
 //! The numbers that decide when: waits between attempts, between questions, and how long to look.
 
 use crate::plan::{Backoff, Retry};
-use crate::time::Delay;
+use crate::time::{Delay, Timestamp};
 
 /// How patient one execution of a plan is.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,9 @@ pub const CHILD_READS_MAX: u32 = 3;
 /// How long before an intent a list must reach back: the clocks may differ by this much (design 6).
 pub const CLOCKS_DIFFER_MAX: Delay = Delay::from_secs(15 * 60);
 
+/// The same where an answer has told what the service's clock shows: what it may have gained since, and the answer taken.
+pub const CLOCKS_DRIFT_MAX: Delay = Delay::from_secs(60);
+
 /// How many beats a list reaches back before the newest change it has seen: records may be listed late.
 pub const OVERLAP_BEATS: u64 = 24;
 
@@ -52,8 +55,24 @@ pub const OVERLAP_BEATS: u64 = 24;
 /// them does, and one that is too long always.
 pub const LIST_FAILURES_MAX: u32 = 3;
 
-/// Every how many beats a list query covers all live runs, not only those that changed of late.
-pub const SWEEP_BEATS: u32 = 12;
+/// After how many beats a list query covers all live runs again, not only those that changed of late.
+pub const SWEEP_BEATS: u64 = 60;
+
+/// How many runs a page of a list holds (protocol 5.2).
+pub const PAGE_RUNS: usize = 100;
+
+/// How much of its age may pass before a run is asked for again whose end may be near, and one whose end is far: so what
+/// is heard late is late by a small share of what the run has taken.
+const NEAR_SHARE: u64 = 100;
+const FAR_SHARE: u64 = 20;
+
+/// The longest gap between two questions about a run, however old it is: in beats, and for slow beats.
+const GAP_BEATS_MAX: u64 = 12;
+const GAP_MAX: Delay = Delay::from_secs(60);
+
+/// Between these shares of what it usually takes a run is asked for at every beat.
+const END_FROM: f64 = 0.75;
+const END_TO: f64 = 1.5;
 
 /// Returns the wait before attempt number `attempt`, which is at least 2.
 pub fn retry_delay(retry: &Retry, attempt: u32) -> Delay {
@@ -78,6 +97,31 @@ pub fn pause(limits: &Limits, salt: u64, failures: u32, requested: Option<Delay>
     own.max(requested.unwrap_or(Delay::ZERO).min(REQUESTED_PAUSE_MAX))
 }
 
+/// Returns when a run is worth asking for that was last asked for at `asked_at`: after a beat where its end is near or it
+/// is young, later where it is old. `usual` is what it takes as a rule, where anybody knows.
+pub fn worth_asking_at(
+    limits: &Limits,
+    started_at: Timestamp,
+    usual: Option<Delay>,
+    asked_at: Timestamp,
+) -> Timestamp {
+    let heard_at = asked_at.max(started_at);
+    let near = usual.map(|usual| (started_at + usual.scaled(END_FROM), started_at + usual.scaled(END_TO)));
+    let gap = |share: u64| {
+        let longest = Delay::from_ms(limits.beat.as_ms().saturating_mul(GAP_BEATS_MAX)).min(GAP_MAX);
+        let of_age = Delay::from_ms(heard_at.since(started_at).as_ms() / share);
+        of_age.min(longest).max(limits.beat)
+    };
+    match near {
+        Some((from, _)) if heard_at < from => {
+            let soon = heard_at + limits.beat;
+            (heard_at + gap(FAR_SHARE)).min(from.max(soon))
+        }
+        Some((_, to)) if heard_at <= to => heard_at + limits.beat,
+        _ => heard_at + gap(NEAR_SHARE),
+    }
+}
+
 /// Spreads the bits of a number (the finaliser of `SplitMix64`).
 const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -88,9 +132,9 @@ const fn mix(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, pause, retry_delay};
+    use super::{Limits, pause, retry_delay, worth_asking_at};
     use crate::plan::{Backoff, Retry};
-    use crate::time::Delay;
+    use crate::time::{Delay, Timestamp};
 
     #[test]
     fn waits_longer_up_to_the_limit() {
@@ -120,5 +164,41 @@ mod tests {
         assert_eq!(pause(&limits, 7, 1, Some(Delay::from_secs(90))), Delay::from_secs(90));
         assert_eq!(pause(&limits, 7, 1, Some(Delay::from_secs(90_000))), Delay::from_secs(3_600));
         assert_eq!(pause(&limits, 7, 3, None), pause(&limits, 7, 3, None));
+    }
+
+    #[test]
+    fn asks_less_for_what_is_not_about_to_end() {
+        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 1 };
+        let check = |usual_s: Option<u64>, age_s, want_s| {
+            let started_at = Timestamp::from_epoch_ms(1_700_000_000_000);
+            let asked_at = started_at + Delay::from_secs(age_s);
+            let got = worth_asking_at(&limits, started_at, usual_s.map(Delay::from_secs), asked_at);
+            assert_eq!(got.since(asked_at), Delay::from_secs(want_s), "{usual_s:?} {age_s}");
+        };
+        check(None, 0, 5);
+        check(None, 500, 5);
+        check(None, 2_000, 20);
+        check(None, 90_000, 60);
+        check(Some(4_000), 60, 5);
+        check(Some(4_000), 600, 30);
+        check(Some(4_000), 2_000, 60);
+        // Never past the time at which it may end.
+        check(Some(4_000), 2_990, 10);
+        check(Some(4_000), 2_998, 5);
+        check(Some(4_000), 3_000, 5);
+        check(Some(4_000), 6_000, 5);
+        // Longer than ever: as if nothing were known.
+        check(Some(4_000), 6_001, 60);
+    }
+
+    #[test]
+    fn a_slow_beat_is_never_quickened() {
+        let beat = Delay::from_secs(600);
+        let limits = Limits { beat, start_grace: Delay::from_secs(120), seed: 1 };
+        let started_at = Timestamp::from_epoch_ms(1_700_000_000_000);
+        for age_s in [0, 600, 100_000] {
+            let asked_at = started_at + Delay::from_secs(age_s);
+            assert_eq!(worth_asking_at(&limits, started_at, None, asked_at), asked_at + beat);
+        }
     }
 }

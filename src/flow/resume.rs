@@ -313,7 +313,7 @@ impl Flow {
     }
 
     /// Takes these steps and finds every index afresh; the runs of steps that are no more stay claimed.
-    fn index_afresh(&mut self, steps: Vec<StepRun>) {
+    pub(super) fn index_afresh(&mut self, steps: Vec<StepRun>) {
         self.phases = Phases::default();
         self.runs.clear();
         self.steps = steps;

@@ -58,6 +58,8 @@ pub struct RunNearby {
 #[derive(Clone, Copy, Debug, Default)]
 struct Schedule {
     under_way: bool,
+    /// Meaningless before it was asked.
+    asked_at: Timestamp,
     again_at: Timestamp,
     failures: u32,
 }
@@ -72,8 +74,33 @@ struct Absence {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Listing {
-    queries: u32,
+    /// The newest change that a list has told, by the service's clock.
     newest: Option<Timestamp>,
+    /// When the last list was asked for, and the last sweep.
+    asked_at: Timestamp,
+    swept_at: Timestamp,
+    /// How many pages the last list of changes had.
+    pages: usize,
+    /// What the service's clock showed when ours showed the second time.
+    clock: Option<(Timestamp, Timestamp)>,
+}
+
+/// What a list of runs covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// What changed of late.
+    Changed,
+    /// Every run since the eldest live one.
+    All,
+    /// Those of them that have not ended.
+    Live,
+}
+
+impl Coverage {
+    /// Says whether a live run that is not in the list is missing.
+    pub const fn is_sweep(self) -> bool {
+        matches!(self, Self::All | Self::Live)
+    }
 }
 
 impl Watch {
@@ -100,15 +127,25 @@ impl Watch {
         self.chores.get(&chore).map_or(0, |schedule| schedule.failures)
     }
 
-    /// Notes that a chore is under way.
-    pub fn begin(&mut self, chore: Chore) {
-        self.chores.entry(chore).or_default().under_way = true;
+    /// Returns when a chore was asked that was then answered; nothing if it is new or has failed since.
+    pub fn asked_at(&self, chore: Chore) -> Option<Timestamp> {
+        self.chores.get(&chore).filter(|schedule| schedule.failures == 0).map(|schedule| schedule.asked_at)
     }
 
-    /// Notes that a chore was answered; it may come back after a beat.
+    /// Notes that a chore is under way.
+    pub fn begin(&mut self, chore: Chore, now: Timestamp) {
+        let schedule = self.chores.entry(chore).or_default();
+        schedule.under_way = true;
+        schedule.asked_at = now;
+    }
+
+    /// Notes that a chore was answered; it may come back a beat after it was asked, but not before half a beat of rest.
     pub fn answered(&mut self, chore: Chore, limits: &Limits, now: Timestamp) {
-        let schedule = Schedule { under_way: false, again_at: now + limits.beat, failures: 0 };
-        self.chores.insert(chore, schedule);
+        let known = self.chores.get(&chore).filter(|schedule| schedule.under_way);
+        let asked_at = known.map_or(now, |schedule| schedule.asked_at);
+        let rested = now + limits.beat.scaled(0.5);
+        let again_at = (asked_at + limits.beat).max(rested);
+        self.chores.insert(chore, Schedule { under_way: false, asked_at, again_at, failures: 0 });
     }
 
     /// Notes that a chore got no useful answer, and returns how long it rests now.
@@ -121,7 +158,8 @@ impl Watch {
     ) -> Delay {
         let failures = self.failures(chore).saturating_add(1);
         let pause = policy::pause(limits, salt(chore), failures, requested);
-        self.chores.insert(chore, Schedule { under_way: false, again_at: now + pause, failures });
+        let again_at = now + pause;
+        self.chores.insert(chore, Schedule { under_way: false, asked_at: now, again_at, failures });
         pause
     }
 
@@ -187,24 +225,52 @@ impl Watch {
         self.around.get(&step).filter(|(asked_at, _)| *asked_at >= time).map(|(_, around)| around.as_slice())
     }
 
+    /// Says whether a look-up, or several, did not find the step's run.
+    pub fn is_doubted(&self, step: StepIndex) -> bool {
+        self.not_there.contains_key(&step)
+    }
+
     /// Says whether a list that should have held the step's run did not.
     pub fn is_missing(&self, step: StepIndex) -> bool {
         self.missing.contains(&step)
     }
 
-    /// Returns from when on the next list of a workspace must reach, and whether it is a sweep over all live runs.
+    /// Notes what the service's clock showed at this time of ours.
+    pub fn note_clock(&mut self, workspace: usize, shown: Timestamp, now: Timestamp) {
+        self.workspaces.entry(workspace).or_default().clock = Some((shown, now));
+    }
+
+    /// Returns from when on the next list of a workspace must reach, by the service's clock, and what it covers.
     ///
     /// `oldest` is when the eldest live run was intended. Most lists only hold what changed since the newest change seen.
-    pub fn window(&self, workspace: usize, oldest: Timestamp, limits: &Limits) -> (Timestamp, bool) {
+    pub fn window(
+        &self,
+        workspace: usize,
+        oldest: Timestamp,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> (Timestamp, Coverage) {
         let listing = self.workspaces.get(&workspace).copied().unwrap_or_default();
-        let all = oldest - policy::CLOCKS_DIFFER_MAX;
+        let all = match listing.clock {
+            Some((shown, at)) => in_server_time(oldest, shown, at) - policy::CLOCKS_DRIFT_MAX,
+            None => oldest - policy::CLOCKS_DIFFER_MAX,
+        };
+        let beats = |count: u64| Delay::from_ms(limits.beat.as_ms().saturating_mul(count));
         match listing.newest {
-            Some(newest) if !listing.queries.is_multiple_of(policy::SWEEP_BEATS) => {
-                let overlap = limits.beat.as_ms().saturating_mul(policy::OVERLAP_BEATS);
-                (all.max(newest - Delay::from_ms(overlap)), false)
+            Some(newest) if now < listing.swept_at + beats(policy::SWEEP_BEATS) => {
+                (all.max(newest - beats(policy::OVERLAP_BEATS)), Coverage::Changed)
             }
-            _ => (all, true),
+            Some(_) => (all, Coverage::Live),
+            None => (all, Coverage::All),
         }
+    }
+
+    /// Says whether so many runs are cheaper asked for one by one than by a list, by the pages that the last one had. A
+    /// list is tried again now and then: others may have stopped filling it.
+    pub fn is_list_dear(&self, workspace: usize, runs: usize, limits: &Limits, now: Timestamp) -> bool {
+        let listing = self.workspaces.get(&workspace).copied().unwrap_or_default();
+        let rest = Delay::from_ms(limits.beat.as_ms().saturating_mul(policy::SWEEP_BEATS));
+        runs == 1 || runs <= listing.pages && now < listing.asked_at + rest
     }
 
     /// Notes the answer of a list query that was asked at `asked_at`.
@@ -212,19 +278,21 @@ impl Watch {
         &mut self,
         flow: &Flow,
         workspace: usize,
-        sweep: bool,
+        coverage: Coverage,
         asked_at: Timestamp,
         runs: &[RunSeen],
     ) {
         let listing = self.workspaces.entry(workspace).or_default();
-        listing.queries = listing.queries.wrapping_add(1);
+        listing.asked_at = asked_at;
         listing.newest = runs.iter().filter_map(|run| run.last_updated).max().max(listing.newest);
         for step in runs.iter().filter_map(|run| flow.running_step_of(run.run)) {
             self.not_there.remove(&step);
         }
-        if !sweep {
+        if !coverage.is_sweep() {
+            listing.pages = runs.len().div_ceil(policy::PAGE_RUNS);
             return;
         }
+        listing.swept_at = asked_at;
         let held: BTreeSet<_> = runs.iter().map(|run| run.run).collect();
         for step in flow.live() {
             let step_run = flow.run(step);
@@ -273,6 +341,11 @@ impl Watch {
         self.found.remove(&step);
         self.around.remove(&step);
     }
+}
+
+/// Returns a time of ours as the service's clock showed it, which showed `shown` when ours showed `at`.
+fn in_server_time(time: Timestamp, shown: Timestamp, at: Timestamp) -> Timestamp {
+    if shown > at { time + shown.since(at) } else { time - at.since(shown) }
 }
 
 const fn salt(chore: Chore) -> u64 {

@@ -14,6 +14,7 @@ use petgraph::algo::{kosaraju_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::plan::{Code, Diagnostic, Place, Plan, StepId, StepIndex, StepKind};
+use crate::time::Delay;
 
 pub use narrow::{Selection, narrow};
 pub use select::{Unselectable, select};
@@ -22,7 +23,7 @@ pub use select::{Unselectable, select};
 const CYCLE_SHOWN_MAX: usize = 10;
 
 /// The steps of one plan as a graph without cycles.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlanGraph {
     /// Node `i` is step `i`; an arrow leads from an upstream to what waits for it.
     arrows: DiGraph<(), ()>,
@@ -57,7 +58,7 @@ impl PlanGraph {
                 .map_err(|cycles| {
                     cycles.iter().map(|cycle| cycle_diagnostic(plan, cycle)).collect::<Vec<_>>()
                 })?;
-        graph.rank_steps(plan);
+        graph.ranks = graph.ranks_by(plan, graph.paths.clone());
         let problems = graph.hidden_edges(plan);
         if problems.is_empty() { Ok(graph) } else { Err(problems) }
     }
@@ -102,18 +103,27 @@ impl PlanGraph {
         Ok(Self { arrows, order, waves, paths, ranks })
     }
 
+    /// Ranks the steps of its plan anew, by how long each takes instead of by their count.
+    pub fn rank_by(&mut self, plan: &Plan, length: impl Fn(StepIndex) -> Delay) {
+        let mut paths = vec![Delay::ZERO; self.len()];
+        for &step in self.order.iter().rev() {
+            let below = self.downstreams(step).map(|next| paths[next.0]).max().unwrap_or_default();
+            paths[step.0] = below + length(step);
+        }
+        self.ranks = self.ranks_by(plan, paths);
+    }
+
     /// Ranks the steps of a plan: by priority, longest remaining path, file order. Iterations that run one at a time
     /// share the longest path of theirs, so that they keep the order of their list.
-    fn rank_steps(&mut self, plan: &Plan) {
-        let mut paths = self.paths.clone();
+    fn ranks_by<T: Copy + Default + Ord>(&self, plan: &Plan, mut paths: Vec<T>) -> Vec<usize> {
         for step in &plan.steps {
             if let StepKind::Group { members, max_parallel: Some(1) } = &step.kind {
-                let longest = paths[members.clone()].iter().copied().max().unwrap_or(0);
+                let longest = paths[members.clone()].iter().copied().max().unwrap_or_default();
                 paths[members.clone()].fill(longest);
             }
         }
         let priority = |step: usize| plan.steps[step].priority;
-        self.ranks = ranked(plan.steps.len(), |step| (Reverse(priority(step)), Reverse(paths[step]), step));
+        ranked(self.len(), |step| (Reverse(priority(step)), Reverse(paths[step]), step))
     }
 
     /// Returns every step after all its upstreams.

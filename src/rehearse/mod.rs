@@ -19,7 +19,7 @@ use crate::emulator::model::Model;
 use crate::flow::decide::{Effect, decide};
 use crate::flow::forecast::Forecast;
 use crate::flow::policy::Limits;
-use crate::flow::watch::{Chore, Watch};
+use crate::flow::watch::{Chore, Coverage, Watch};
 use crate::flow::{
     Below, ChildActivities, Event, Flow, FlowHeader, FlowId, FlowOutcome, Outcome, Recorded, RunActivities,
     RunId, StartOutcome, StepState, Trust, observe,
@@ -121,9 +121,10 @@ impl Rehearsal {
             definitions: BTreeMap::new(),
             commit: None,
         };
-        let flow = Flow::new(header, plan, Arc::new(graph));
+        let mut flow = Flow::new(header, plan, Arc::new(graph));
         let mut watch = Watch::default();
         if let Lengths::History(durations) = &lengths {
+            flow.rank_by(durations);
             watch.expect(Forecast::new(&flow, durations));
         }
         let limits = Limits { beat, start_grace: crate::flow::policy::START_GRACE, seed };
@@ -284,7 +285,7 @@ impl Rehearsal {
         let (now, limits) = (self.now, self.limits);
         if let Some(chore) = effect.chore() {
             self.resting.retain(|(resting, _)| *resting != chore);
-            self.watch.begin(chore);
+            self.watch.begin(chore, now);
             self.watch.answered(chore, &limits, now);
         }
         match effect {
@@ -312,13 +313,13 @@ impl Rehearsal {
                     None => {}
                 }
             }
-            Effect::Query { workspace, after, sweep: _ } => {
+            Effect::Query { workspace, after, coverage: _ } => {
                 // This service lists a change at once and loses no run, so that what an earlier list had need not be
                 // read again, not even to sweep.
                 let after = after.max(self.asked_at[workspace]);
                 self.asked_at[workspace] = now;
                 let seen = wire::runs(&mut self.models[workspace], now, after);
-                self.watch.listed(&self.flow, workspace, false, now, &seen);
+                self.watch.listed(&self.flow, workspace, Coverage::Changed, now, &seen);
                 let events = observe::runs_listed(&self.flow, &seen);
                 if events.is_empty() {
                     self.rest(Chore::Query(workspace), workspace);

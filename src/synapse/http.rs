@@ -254,7 +254,7 @@ impl Answer {
     }
 
     /// Returns the service's clock as the answer shows it.
-    pub(super) fn server_time(&self) -> Option<Timestamp> {
+    pub fn server_time(&self) -> Option<Timestamp> {
         http_date(self.header("date")?)
     }
 

@@ -53,7 +53,7 @@ fn wakes_by(decision: &Decision, at: Delay) -> bool {
 fn its_passing_is_said_once_and_stops_nothing() {
     let mut play = within_an_hour(chain());
     play.start(0);
-    play.watch.begin(synflow::flow::watch::Chore::LookUp(StepIndex(0)));
+    play.watch.begin(synflow::flow::watch::Chore::LookUp(StepIndex(0)), play.now);
     assert_eq!(play.decide().wake_at, Some(DAWN + HOUR), "it wakes up for it");
     play.wait(ALMOST);
     assert_eq!(play.facts(), []);
@@ -124,7 +124,7 @@ fn a_flow_that_will_be_late_says_so_once() {
     expect(&mut play, &[("a", 30), ("b", 20), ("handler", 600)]);
     assert_eq!(play.facts(), [], "fifty minutes are in time, and the handler is not needed");
     play.start(0);
-    play.watch.begin(synflow::flow::watch::Chore::LookUp(StepIndex(0)));
+    play.watch.begin(synflow::flow::watch::Chore::LookUp(StepIndex(0)), play.now);
     assert_eq!(play.decide().wake_at, Some(DAWN + minutes(40) + Delay::from_ms(1)));
     play.wait(minutes(40));
     assert_eq!(play.facts(), [], "twenty minutes are left for twenty minutes");

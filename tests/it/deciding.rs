@@ -28,6 +28,33 @@ fn all_that_is_ready_starts_at_once() {
     assert_eq!(starts(&mut Play::proven(plan(20, four()))), [0, 1, 2, 3]);
 }
 
+/// `c` waits for `b`, and `d` for nothing.
+#[test]
+fn what_took_longest_in_earlier_flows_starts_first() {
+    let mut play = Play::new(plan(1, vec![step("a", &[]), step("b", &[]), step("c", &[1]), step("d", &[])]));
+    let starts = |play: &mut Play| match play.effects()[..] {
+        [Effect::Start { step, .. }] => play.id(step.0).to_string(),
+        ref other => panic!("one start was due: {other:?}"),
+    };
+    assert_eq!(starts(&mut play), "b", "without history two steps are more than one");
+    let took = |play: &Play, step: usize, seconds| {
+        ((play.id(step), play.flow.step(StepIndex(step)).pipeline.clone()), Delay::from_secs(seconds))
+    };
+    let durations = [took(&play, 0, 90), took(&play, 1, 10), took(&play, 2, 30)];
+    play.flow.rank_by(&durations.into());
+    assert_eq!(starts(&mut play), "a", "90 s are more than 10 s and 30 s");
+    play.play(0, RunStatus::Succeeded);
+    assert_eq!(starts(&mut play), "b");
+    let durations = [took(&play, 1, 10), took(&play, 2, 1)];
+    play.flow.rank_by(&durations.into());
+    assert_eq!(starts(&mut play), "b", "`d` is taken to be as long as most, 1 s");
+    let durations = [took(&play, 1, 1), took(&play, 2, 1), took(&play, 3, 60)];
+    play.flow.rank_by(&durations.into());
+    assert_eq!(starts(&mut play), "d");
+    play.flow.rank_by(&[].into());
+    assert_eq!(starts(&mut play), "d", "without history the ranks stay");
+}
+
 #[test]
 fn the_longest_remaining_path_starts_first_then_file_order() {
     let steps = vec![
@@ -251,7 +278,7 @@ fn a_timeout_cancels_until_the_service_accepts_it() {
     let cancel = Effect::Cancel { step: StepIndex(0), run: play.run(0) };
     let chore = cancel.chore().unwrap();
     assert!(play.effects().contains(&cancel));
-    play.watch.begin(chore);
+    play.watch.begin(chore, play.now);
     assert!(!play.effects().contains(&cancel), "it is under way");
     let pause = play.watch.failed(chore, &play.limits, play.now, None);
     play.wait(Delay::from_ms(pause.as_ms() - 1));
@@ -339,7 +366,7 @@ fn an_unclear_start_stays_open_while_the_questions_fail() {
     play.intend(0);
     play.answer(0, unclear());
     for _ in 0..200 {
-        play.watch.begin(Chore::LookUp(StepIndex(0)));
+        play.watch.begin(Chore::LookUp(StepIndex(0)), play.now);
         let pause = play.watch.failed(Chore::LookUp(StepIndex(0)), &play.limits, play.now, None);
         play.wait(pause);
     }

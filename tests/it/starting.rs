@@ -39,13 +39,13 @@ fn look_and_find(play: &mut Play, found: &[RunId]) -> Delay {
             [] if decision.facts.is_empty() => play.now = decision.wake_at.unwrap(),
             [Effect::LookUp { step, .. }] => {
                 let chore = decision.effects[0].chore().unwrap();
-                play.watch.begin(chore);
+                play.watch.begin(chore, play.now);
                 play.watch.answered(chore, &play.limits, play.now);
                 play.watch.looked_up(*step, false, play.now);
             }
             [Effect::Search { step, .. }] => {
                 let chore = decision.effects[0].chore().unwrap();
-                play.watch.begin(chore);
+                play.watch.begin(chore, play.now);
                 play.watch.answered(chore, &play.limits, play.now);
                 play.watch.searched(
                     *step,

@@ -1,8 +1,9 @@
 //! How runs are watched to their end: look-ups, lists, sweeps, and the judgement of what ended.
 
 use synflow::flow::decide::Effect;
+use synflow::flow::forecast::Forecast;
 use synflow::flow::policy::{ACTIVITY_READS_MAX, CHILD_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
-use synflow::flow::watch::Chore;
+use synflow::flow::watch::{Chore, Coverage};
 use synflow::flow::{
     ActivitySeen, Below, Event, Outcome, Recorded, RunActivities, RunSeen, RunStatus, StepState, observe,
 };
@@ -57,7 +58,7 @@ fn give_up_reading(play: &mut Play, step: usize) {
         let below = if failure < CHILD_READS_MAX { Below::Failed } else { Below::Nothing };
         let read = Effect::ReadActivities { step: StepIndex(step), run: play.run(step), below };
         assert_eq!(play.effects(), [read], "after {failure} failures");
-        play.watch.begin(chore);
+        play.watch.begin(chore, play.now);
         let pause = play.watch.failed(chore, &play.limits, play.now, None);
         play.wait(pause);
     }
@@ -98,7 +99,7 @@ fn a_single_run_is_looked_up_and_several_are_listed() {
     play.start(1);
     let of_two = play.start(2);
     let after = DAWN - Delay::from_secs(15 * 60);
-    let query = Effect::Query { workspace: 0, after, sweep: true };
+    let query = Effect::Query { workspace: 0, after, coverage: Coverage::All };
     assert_eq!(play.effects(), [query, Effect::LookUp { step: StepIndex(2), run: of_two }]);
 }
 
@@ -109,7 +110,7 @@ fn a_workspace_is_asked_once_a_beat() {
         play.start(step);
     }
     assert_eq!(play.effects().len(), 1);
-    play.watch.begin(Chore::Query(0));
+    play.watch.begin(Chore::Query(0), play.now);
     assert_eq!(play.effects(), []);
     play.watch.answered(Chore::Query(0), &play.limits, play.now);
     assert_eq!(play.effects(), []);
@@ -119,13 +120,13 @@ fn a_workspace_is_asked_once_a_beat() {
 }
 
 /// Answers the query that is wanted now and returns its window.
-fn query(play: &mut Play, runs: &[(usize, Timestamp)]) -> (Timestamp, bool) {
+fn query(play: &mut Play, runs: &[(usize, Timestamp)]) -> (Timestamp, Coverage) {
     let effects = play.effects();
     let query = effects.iter().find_map(|effect| match *effect {
-        Effect::Query { workspace: 0, after, sweep } => Some((after, sweep)),
+        Effect::Query { workspace: 0, after, coverage } => Some((after, coverage)),
         _ => None,
     });
-    let (after, sweep) = query.unwrap_or_else(|| panic!("a query was due: {effects:?}"));
+    let (after, coverage) = query.unwrap_or_else(|| panic!("a query was due: {effects:?}"));
     let runs: Vec<_> = runs
         .iter()
         .map(|&(step, at)| {
@@ -133,14 +134,14 @@ fn query(play: &mut Play, runs: &[(usize, Timestamp)]) -> (Timestamp, bool) {
             RunSeen { last_updated: Some(at), ..run }
         })
         .collect();
-    play.watch.begin(Chore::Query(0));
+    play.watch.begin(Chore::Query(0), play.now);
     play.watch.answered(Chore::Query(0), &play.limits, play.now);
-    play.watch.listed(&play.flow, 0, sweep, play.now, &runs);
+    play.watch.listed(&play.flow, 0, coverage, play.now, &runs);
     for event in observe::runs_listed(&play.flow, &runs) {
         play.record(event);
     }
     play.wait(play.limits.beat);
-    (after, sweep)
+    (after, coverage)
 }
 
 #[test]
@@ -148,15 +149,99 @@ fn lists_hold_what_changed_and_sweeps_hold_all() {
     let mut play = Play::new(plan(4, four()));
     play.start(0);
     play.start(1);
-    play.wait(Delay::from_secs(3_600));
+    play.wait(Delay::from_secs(60));
     let all = DAWN - Delay::from_secs(15 * 60);
     let changed = play.now;
-    assert_eq!(query(&mut play, &[(0, changed), (1, DAWN)]), (all, true), "the first list is a sweep");
+    let both = [(0, changed), (1, DAWN)];
+    assert_eq!(query(&mut play, &both), (all, Coverage::All), "the first list is a sweep");
     for _ in 1..SWEEP_BEATS {
-        let want = (changed - Delay::from_secs(120), false);
+        let want = (all.max(changed - Delay::from_secs(120)), Coverage::Changed);
         assert_eq!(query(&mut play, &[(0, changed)]), want, "only what changed, with an overlap");
     }
-    assert_eq!(query(&mut play, &[(0, changed), (1, DAWN)]), (all, true));
+    assert_eq!(query(&mut play, &both), (all, Coverage::Live), "what ended is told by the lists of changes");
+    assert_eq!(query(&mut play, &both).1, Coverage::Changed);
+}
+
+#[test]
+fn a_known_clock_of_the_service_narrows_the_first_list() {
+    let ahead = Delay::from_secs(7_200);
+    for (shown, want) in [
+        (DAWN + ahead, DAWN + ahead - Delay::from_secs(60)),
+        (DAWN - ahead, DAWN - ahead - Delay::from_secs(60)),
+    ] {
+        let mut play = Play::new(plan(4, four()));
+        play.start(0);
+        play.start(1);
+        play.watch.note_clock(0, shown, DAWN);
+        assert_eq!(query(&mut play, &[]), (want, Coverage::All));
+    }
+}
+
+/// Returns for how long nobody asks for the step's run after an answer that told nothing new.
+fn rest(play: &mut Play) -> Delay {
+    let chore = Chore::LookUp(StepIndex(0));
+    assert!(play.effects().iter().any(|effect| effect.chore() == Some(chore)));
+    play.watch.begin(chore, play.now);
+    play.watch.answered(chore, &play.limits, play.now);
+    play.watch.looked_up(StepIndex(0), true, play.now);
+    let wake_at = play.decide().wake_at.unwrap();
+    assert!(play.effects().iter().all(|effect| effect.chore() != Some(chore)));
+    wake_at.since(play.now)
+}
+
+#[test]
+fn a_run_is_asked_for_less_while_its_end_is_far() {
+    let mut play = one();
+    let pipeline = play.flow.step(StepIndex(0)).pipeline.clone();
+    let durations = [((play.id(0), pipeline), Delay::from_secs(3_600))];
+    play.watch.expect(Forecast::new(&play.flow, &durations.into()));
+    play.start(0);
+    assert_eq!(rest(&mut play), play.limits.beat, "it is young");
+    play.wait(Delay::from_secs(600));
+    assert_eq!(rest(&mut play), Delay::from_secs(30));
+    play.wait(Delay::from_secs(2_080));
+    assert_eq!(rest(&mut play), Delay::from_secs(20), "until it may end");
+    play.wait(Delay::from_secs(20));
+    assert_eq!(rest(&mut play), play.limits.beat, "it may end now");
+    play.wait(Delay::from_secs(3_600));
+    assert_eq!(rest(&mut play), Delay::from_secs(60), "nobody knows any more");
+    play.record(Event::StepCancelRequested { step: play.id(0) });
+    play.facts();
+    play.watch.forget(StepIndex(0));
+    play.wait(Delay::from_secs(60));
+    assert_eq!(rest(&mut play), play.limits.beat, "its end was asked for");
+}
+
+/// Returns what is wanted but starts.
+fn questions(play: &mut Play) -> Vec<Effect> {
+    play.effects().into_iter().filter(|effect| effect.chore().is_some()).collect()
+}
+
+#[test]
+fn few_runs_among_many_of_others_are_looked_up() {
+    let mut play = Play::new(plan(4, four()));
+    play.start(0);
+    play.start(1);
+    query(&mut play, &[(0, DAWN), (1, DAWN)]);
+    let of_others: Vec<RunSeen> = (100..301).map(|n| seen(run_id(n), RunStatus::InProgress)).collect();
+    play.watch.begin(Chore::Query(0), play.now);
+    play.watch.answered(Chore::Query(0), &play.limits, play.now);
+    play.watch.listed(&play.flow, 0, Coverage::Changed, play.now, &of_others);
+    play.wait(play.limits.beat);
+    let wanted = questions(&mut play);
+    assert!(wanted.iter().all(|effect| matches!(effect, Effect::LookUp { .. })), "{wanted:?}");
+    assert_eq!(wanted.len(), 2);
+    play.wait(Delay::from_secs(SWEEP_BEATS * 5));
+    let wanted = questions(&mut play);
+    assert!(matches!(wanted[..], [Effect::Query { .. }]), "the list is tried again: {wanted:?}");
+    play.start(2);
+    play.start(3);
+    play.watch.begin(Chore::Query(0), play.now);
+    play.watch.answered(Chore::Query(0), &play.limits, play.now);
+    play.watch.listed(&play.flow, 0, Coverage::Changed, play.now, &of_others);
+    play.wait(play.limits.beat);
+    let wanted = questions(&mut play);
+    assert!(matches!(wanted[..], [Effect::Query { .. }]), "three pages for four runs: {wanted:?}");
 }
 
 /// A list of many pages fails if one of them does, and one that is too long always: it must not hold up everything.
@@ -170,7 +255,7 @@ fn where_a_list_keeps_failing_every_run_is_asked_for_by_its_id() {
     for failure in 0..LIST_FAILURES_MAX {
         let wanted = play.effects();
         assert!(wanted.iter().all(|effect| !matches!(effect, Effect::LookUp { .. })), "after {failure}");
-        play.watch.begin(list);
+        play.watch.begin(list, play.now);
         let pause = play.watch.failed(list, &play.limits, play.now, None);
         play.wait(pause);
     }
@@ -183,7 +268,7 @@ fn where_a_list_keeps_failing_every_run_is_asked_for_by_its_id() {
         })
         .collect();
     assert_eq!(looked_up, [0, 1, 2].map(StepIndex));
-    play.watch.begin(list);
+    play.watch.begin(list, play.now);
     play.watch.answered(list, &play.limits, play.now);
     assert!(play.effects().iter().all(|effect| !matches!(effect, Effect::LookUp { .. })), "the list is back");
 }
@@ -232,7 +317,7 @@ fn an_answer_of_the_past_tells_nothing_new() {
 fn miss(play: &mut Play) {
     let effects = play.effects();
     assert!(effects.contains(&Effect::LookUp { step: StepIndex(0), run: play.run(0) }), "{effects:?}");
-    play.watch.begin(Chore::LookUp(StepIndex(0)));
+    play.watch.begin(Chore::LookUp(StepIndex(0)), play.now);
     play.watch.answered(Chore::LookUp(StepIndex(0)), &play.limits, play.now);
     play.watch.looked_up(StepIndex(0), false, play.now);
 }
@@ -275,7 +360,7 @@ fn a_run_that_a_list_holds_is_there() {
         assert_eq!(play.facts(), []);
         play.wait(Delay::from_secs(30));
         let held = [seen(play.run(0), RunStatus::InProgress)];
-        play.watch.listed(&play.flow, 0, false, play.now, &held);
+        play.watch.listed(&play.flow, 0, Coverage::Changed, play.now, &held);
         play.wait(Delay::from_secs(30));
     }
 }

@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::flow::policy::{self, Limits};
-use crate::flow::watch::{Chore, Watch};
+use crate::flow::watch::{Chore, Coverage, Watch};
 use crate::flow::{Below, Event, Flow, Outcome, Recovery, RunId, StepState};
 use crate::plan::{RetryOn, SecretText, StepIndex};
-use crate::time::Timestamp;
+use crate::time::{Delay, Timestamp};
 
 /// Something wanted from the world. It may be lost; deciding again brings it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,8 +52,8 @@ pub enum Effect {
         workspace: usize,
         /// Changed after this time, by the service's clock.
         after: Timestamp,
-        /// Whether the window covers every live run, so that one not listed is missing.
-        sweep: bool,
+        /// What of that: in a sweep, a live run that is not listed is missing.
+        coverage: Coverage,
     },
     /// Ask for the activities of an ended run.
     ReadActivities {
@@ -143,8 +143,13 @@ impl Decision {
 
     /// Wants an effect now, or wakes up when its chore is due.
     fn want(&mut self, watch: &Watch, now: Timestamp, effect: Effect) {
+        self.want_from(Timestamp::default(), watch, now, effect);
+    }
+
+    /// Wants an effect from a time on.
+    fn want_from(&mut self, from: Timestamp, watch: &Watch, now: Timestamp, effect: Effect) {
         let Some(chore) = effect.chore() else { return self.effects.push(effect) };
-        match watch.due_at(chore) {
+        match watch.due_at(chore).map(|due| due.max(from)) {
             Some(at) if at <= now => self.effects.push(effect),
             Some(at) => self.wake(at),
             None => {}
@@ -194,34 +199,55 @@ fn may_try_again(flow: &Flow, step: StepIndex, outcome: Outcome, tried: u32) -> 
     is_wanted && outcome != Outcome::Succeeded && outcome != Outcome::Warned && retry.on.iter().any(is_listed)
 }
 
-/// Asks each workspace with running steps once a beat: a single run by its id, several by one list. Where the list keeps
-/// failing, every run is asked for by its id as well.
+/// Asks each workspace with running steps, at most once a beat: by one list, or where they are fewer than its pages for
+/// each run by its id. Where the list keeps failing, every run is asked for by its id as well.
 fn watch_workspaces(flow: &Flow, watch: &Watch, limits: &Limits, now: Timestamp, decision: &mut Decision) {
-    let mut running: Vec<Vec<(StepIndex, RunId)>> = vec![Vec::new(); flow.plan().workspaces.len()];
-    let mut oldest = vec![now; running.len()];
-    for step in flow.live() {
-        if flow.run(step).state == StepState::Running {
-            let attempt = flow.run(step).last_attempt().expect("a running step has an attempt");
-            let workspace = flow.step(step).workspace;
-            running[workspace].push((step, attempt.run));
-            oldest[workspace] = oldest[workspace].min(attempt.intended_at);
-        }
+    let mut running: Vec<Vec<Running>> = vec![Vec::new(); flow.plan().workspaces.len()];
+    for step in flow.live().filter(|&step| flow.run(step).state == StepState::Running) {
+        let attempt = flow.run(step).last_attempt().expect("a running step has an attempt");
+        running[flow.step(step).workspace].push(Running {
+            step,
+            run: attempt.run,
+            intended_at: attempt.intended_at,
+            started_at: attempt.started_at.unwrap_or(attempt.intended_at),
+            usual: watch.forecast().and_then(|forecast| forecast.usual(step)),
+            is_cancelled: attempt.cancel.is_some(),
+        });
     }
     let looked_up = |effect: &Effect| match effect {
         Effect::LookUp { step, .. } => Some(*step),
         _ => None,
     };
     let looked_up: BTreeSet<StepIndex> = decision.effects.iter().filter_map(looked_up).collect();
-    for (workspace, running) in running.into_iter().enumerate() {
+    for (workspace, running) in running.into_iter().enumerate().filter(|(_, running)| !running.is_empty()) {
         let list = Chore::Query(workspace);
-        if running.len() > 1 {
-            let (after, sweep) = watch.window(workspace, oldest[workspace], limits);
-            decision.want(watch, now, Effect::Query { workspace, after, sweep });
+        let worth_asking_at = |chore: Chore, one: &Running| {
+            let asked_at = watch.asked_at(chore).filter(|_| !watch.is_doubted(one.step) && !one.is_cancelled);
+            asked_at.map_or(now, |at| policy::worth_asking_at(limits, one.started_at, one.usual, at))
+        };
+        let is_dear = watch.is_list_dear(workspace, running.len(), limits, now);
+        if !is_dear {
+            let oldest = running.iter().map(|one| one.intended_at).min().unwrap_or(now);
+            let from = running.iter().map(|one| worth_asking_at(list, one)).min().unwrap_or(now);
+            let (after, coverage) = watch.window(workspace, oldest, limits, now);
+            decision.want_from(from, watch, now, Effect::Query { workspace, after, coverage });
         }
-        if running.len() == 1 || watch.failures(list) >= policy::LIST_FAILURES_MAX {
-            for (step, run) in running.into_iter().filter(|(step, _)| !looked_up.contains(step)) {
-                decision.want(watch, now, Effect::LookUp { step, run });
+        if is_dear || watch.failures(list) >= policy::LIST_FAILURES_MAX {
+            for one in running.iter().filter(|one| !looked_up.contains(&one.step)) {
+                let from = worth_asking_at(Chore::LookUp(one.step), one);
+                decision.want_from(from, watch, now, Effect::LookUp { step: one.step, run: one.run });
             }
         }
     }
+}
+
+/// A running step, as far as it decides when to ask for it.
+#[derive(Clone, Copy)]
+struct Running {
+    step: StepIndex,
+    run: RunId,
+    intended_at: Timestamp,
+    started_at: Timestamp,
+    usual: Option<Delay>,
+    is_cancelled: bool,
 }

@@ -2,7 +2,7 @@
 
 use synflow::emulator::model::script::FaultKind;
 use synflow::emulator::model::{Answer as Said, CLIENT_ID, CLIENT_SECRET, Fate, Request, TENANT_ID};
-use synflow::flow::watch::{Chore, RunNearby};
+use synflow::flow::watch::{Chore, Coverage, RunNearby};
 use synflow::flow::{ChildActivities, RunActivities, RunId, RunSeen, StartOutcome, observe};
 use synflow::plan::StepIndex;
 use synflow::synapse::reading::{self, Answer, NoAnswer, NoAnswerKind};
@@ -159,7 +159,7 @@ impl World {
             {
                 self.tally.count("fault hide_run");
             }
-            Errand::List { of: ListOf::Query { sweep: true, .. }, .. }
+            Errand::List { of: ListOf::Query { coverage: Coverage::All | Coverage::Live, .. }, .. }
                 if has(FaultKind::ListLag)
                     && said.body_json()["value"].as_array().is_some_and(Vec::is_empty) =>
             {
@@ -180,6 +180,9 @@ impl World {
         let process = self.owner();
         process.wake_at = None;
         let (now, limits) = (process.now(true_time), process.limits);
+        if let Some(shown) = sent.as_ref().ok().and_then(Answer::server_time) {
+            process.watch.note_clock(letter.workspace, shown, now);
+        }
         match letter.errand {
             Errand::Start { step, .. } => {
                 let outcome = reading::start_outcome(sent, wire::HOST, false);
@@ -236,7 +239,8 @@ impl World {
             Ok(page) => {
                 so_far.extend(page.records);
                 if let Some(token) = page.continuation {
-                    let request = wire::list_runs(after, pipeline.as_deref(), Some(&token));
+                    let request =
+                        wire::list_runs(after, pipeline.as_deref(), of.is_of_live_runs(), Some(&token));
                     self.send(
                         workspace,
                         request,
@@ -252,9 +256,9 @@ impl World {
         let Some(runs) = self.settle(chore, read) else { return Ok(()) };
         let process = self.owner();
         match of {
-            ListOf::Query { workspace, sweep } => {
+            ListOf::Query { workspace, coverage } => {
                 let seen: Vec<RunSeen> = runs.into_iter().map(|run| run.seen).collect();
-                process.watch.listed(&process.flow, workspace, sweep, asked_at, &seen);
+                process.watch.listed(&process.flow, workspace, coverage, asked_at, &seen);
                 for event in observe::runs_listed(&process.flow, &seen) {
                     self.record(event)?;
                     self.pass(Point::BetweenEvents)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use synflow::flow::policy::Limits;
-use synflow::flow::watch::Watch;
+use synflow::flow::watch::{Coverage, Watch};
 use synflow::flow::{ActivitySeen, Below, Flow, RunActivities, RunId};
 use synflow::plan::StepIndex;
 use synflow::synapse::RunListed;
@@ -71,9 +71,16 @@ pub(crate) enum Errand {
 /// What a list is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ListOf {
-    Query { workspace: usize, sweep: bool },
+    Query { workspace: usize, coverage: Coverage },
     Search { step: StepIndex, from: Timestamp, to: Timestamp },
     LookAround { step: StepIndex },
+}
+
+impl ListOf {
+    /// Says whether runs that have ended are left out.
+    pub(crate) const fn is_of_live_runs(self) -> bool {
+        matches!(self, Self::Query { coverage: Coverage::Live, .. })
+    }
 }
 
 /// How far the activities of a run, and of the runs below it, have been read.

@@ -41,11 +41,17 @@ pub(crate) fn activities(pipeline: &str, run: RunId, continuation: Option<&str>)
 }
 
 /// Lists runs changed after a time, of one pipeline or of all. The window ends far in the future: the clocks differ.
-pub(crate) fn list_runs(after: Timestamp, pipeline: Option<&str>, continuation: Option<&str>) -> Request {
-    let filters = pipeline.map_or_else(
-        || json!([]),
-        |name| json!([{ "operand": "PipelineName", "operator": "In", "values": [name] }]),
-    );
+pub(crate) fn list_runs(
+    after: Timestamp,
+    pipeline: Option<&str>,
+    only_live: bool,
+    continuation: Option<&str>,
+) -> Request {
+    let filter =
+        |operand: &str, values: &[&str]| json!({ "operand": operand, "operator": "In", "values": values });
+    let of_pipeline = pipeline.map(|name| filter("PipelineName", &[name]));
+    let of_live = only_live.then(|| filter("Status", &["Queued", "InProgress", "Canceling"]));
+    let filters: Value = of_pipeline.into_iter().chain(of_live).collect();
     query(
         &format!("/queryPipelineRuns?{VERSION}"),
         &after.to_string(),

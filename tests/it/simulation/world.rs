@@ -489,7 +489,7 @@ impl World {
         let process = self.owner();
         let asked_at = process.now(now);
         if let Some(chore) = effect.chore() {
-            process.watch.begin(chore);
+            process.watch.begin(chore, asked_at);
         }
         let flow = &process.flow;
         let place = |step: StepIndex| (flow.step(step).workspace, flow.step(step).pipeline.clone());
@@ -511,8 +511,8 @@ impl World {
                 let (workspace, _) = place(step);
                 self.send(workspace, wire::get_run(run), Errand::LookUp { step, run, asked_at }, false);
             }
-            Effect::Query { workspace, after, sweep } => {
-                self.list(ListOf::Query { workspace, sweep }, workspace, after, None, asked_at);
+            Effect::Query { workspace, after, coverage } => {
+                self.list(ListOf::Query { workspace, coverage }, workspace, after, None, asked_at);
             }
             Effect::ReadActivities { step, run, below } => {
                 let (workspace, pipeline) = place(step);
@@ -581,7 +581,7 @@ impl World {
         pipeline: Option<String>,
         asked_at: Timestamp,
     ) {
-        let request = wire::list_runs(after, pipeline.as_deref(), None);
+        let request = wire::list_runs(after, pipeline.as_deref(), of.is_of_live_runs(), None);
         self.send(
             workspace,
             request,

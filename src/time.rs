@@ -89,6 +89,11 @@ impl Delay {
         self.ms
     }
 
+    /// Returns a length of time in whole milliseconds, cut.
+    pub fn from_std(length: std::time::Duration) -> Self {
+        Self { ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX) }
+    }
+
     /// Returns the length as the standard library's type.
     pub const fn to_std(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.ms)

@@ -61,7 +61,7 @@ impl Begun<'_> {
         emulated.move_in(&mut self.loaded);
         // Who watches it must be able to tell when this process is gone.
         self.journal.attend(&self.header.id)?;
-        let (surroundings, sign_in) = emulated.sign_in(self.settings);
+        let (surroundings, sign_in) = emulated.sign_in(self.settings, &args.driving.sign_in);
         let mut connections = Connections::prepare(&surroundings, &sign_in)?;
         self.start(&mut connections, None, false).await
     }

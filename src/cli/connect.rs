@@ -1,8 +1,9 @@
 //! From the environment and a plan's workspaces to clients that have proved they can call.
 //!
-//! One [`Connections`] for each command: all its clients share connections and tokens, whatever patience
-//! each of them has.
+//! One [`Connections`] for each command: all its clients share connections, tokens and what may be sent to a workspace,
+//! whatever patience each of them has.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use http::StatusCode;
@@ -13,8 +14,8 @@ use crate::cli::settings::Settings;
 use crate::plan::{self, Plan, Workspace};
 use crate::report::remedy::missing_role;
 use crate::synapse::{
-    AuthMethod, CallFailure, Chain, Cloud, Endpoint, Http, HttpSettings, Limits, SignInFailure,
-    SignInSettings, SynapseClient, TokenCache,
+    Allowance, AuthMethod, CallFailure, Chain, Cloud, Endpoint, Http, HttpSettings, Limits,
+    REQUESTS_PER_MINUTE, SignInFailure, SignInSettings, SynapseClient, TokenCache,
 };
 use crate::time::Delay;
 
@@ -25,7 +26,6 @@ pub(super) const ASKING: Limits = Limits {
     first_throttled_wait: Delay::from_secs(5),
     wait_max: Delay::from_secs(10),
     deadline: Delay::from_secs(60),
-    requests_per_minute: 600,
     seed: 0,
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Connections<'a> {
     usual_method: Option<AuthMethod>,
     http: Http,
     tokens: Vec<(Login, TokenCache)>,
+    /// What may be sent to each endpoint.
+    allowances: BTreeMap<String, Allowance>,
 }
 
 impl<'a> Connections<'a> {
@@ -83,7 +85,7 @@ impl<'a> Connections<'a> {
         let usual_method = usual_method.map_err(|why: String| {
             Failure::new(Exit::Usage, format!("SYNFLOW_AUTH cannot be used: {why}"))
         })?;
-        Ok(Self { settings, sign_in, usual_method, http, tokens: Vec::new() })
+        Ok(Self { settings, sign_in, usual_method, http, tokens: Vec::new(), allowances: BTreeMap::new() })
     }
 
     /// Returns what the command goes by.
@@ -161,11 +163,21 @@ impl<'a> Connections<'a> {
         let login = self.login(workspace);
         let endpoint = Endpoint::parse(&workspace.endpoint)
             .map_err(|error| Failure::from_error(Exit::PlanInvalid, &error))?;
-        // Plain http leads to an emulator on this machine, which has no allowance to share with anybody.
-        let requests_per_minute = if endpoint.is_https() { limits.requests_per_minute } else { u32::MAX };
-        let limits = Limits { requests_per_minute, ..limits };
-        let tokens = self.tokens(&login)?;
-        Ok(SynapseClient::with_limits(endpoint, login.cloud.audience(), tokens, self.http.clone(), limits))
+        let (tokens, allowance) = (self.tokens(&login)?, self.allowance(&endpoint));
+        let (audience, http) = (login.cloud.audience(), self.http.clone());
+        Ok(SynapseClient::with_limits(endpoint, audience, tokens, http, limits, allowance))
+    }
+
+    /// Returns what may be sent to a workspace: all that this command sends there shares it.
+    fn allowance(&mut self, endpoint: &Endpoint) -> Allowance {
+        let asked = self.sign_in.requests_per_minute;
+        let new = || match asked {
+            Some(requests) => Allowance::per_minute(requests),
+            None if endpoint.is_https() => Allowance::per_minute(REQUESTS_PER_MINUTE),
+            // Plain http leads to an emulator on this machine, which nobody else asks for anything.
+            None => Allowance::endless(),
+        };
+        self.allowances.entry(endpoint.to_string()).or_insert_with(new).clone()
     }
 
     /// Makes a client for each workspace of the plan, in its order.

@@ -148,11 +148,11 @@ impl Emulated {
     }
 
     /// Returns the settings with which a client signs in here, and nowhere else.
-    pub(super) fn sign_in(&self, settings: &Settings) -> (Settings, SignIn) {
+    pub(super) fn sign_in(&self, settings: &Settings, given: &SignIn) -> (Settings, SignIn) {
         let mut settings = settings.clone();
         let variables = variables(&self.server).into_iter();
         settings.env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-        (settings, SignIn { auth: Some(AuthMethod::Environment), ca_file: None })
+        (settings, SignIn { auth: Some(AuthMethod::Environment), ca_file: None, ..given.clone() })
     }
 }
 

@@ -5,6 +5,7 @@
 //! Calls that only read, and cancel, are repeated as far as [`Limits`] allow; without them one call is
 //! one request (a list: one for each page).
 
+mod allowance;
 mod answer;
 mod auth;
 mod endpoint;
@@ -22,6 +23,8 @@ use reqwest::{Method, RequestBuilder, Url};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use self::allowance::Purpose;
+pub use self::allowance::{Allowance, REQUESTS_PER_MINUTE};
 pub use self::answer::CallFailure;
 use self::auth::Token;
 pub use self::auth::{
@@ -96,20 +99,29 @@ impl SynapseClient {
     /// `audience` is what tokens must name, such as [`Cloud::audience`]. `tokens` may be shared with
     /// other workspaces of the same tenant.
     pub fn new(endpoint: Endpoint, audience: impl Into<String>, tokens: TokenCache, http: Http) -> Self {
-        Self::with_limits(endpoint, audience, tokens, http, Limits::ONCE)
+        Self::with_patience(endpoint, audience, tokens, http, Patience::new(Limits::ONCE, None))
     }
 
-    /// Makes a client that repeats what may be repeated and stays under a number of requests a minute,
-    /// all its clones together.
+    /// Makes a client that repeats what may be repeated and keeps to an allowance, together with all that share it.
     pub fn with_limits(
         endpoint: Endpoint,
         audience: impl Into<String>,
         tokens: TokenCache,
         http: Http,
         limits: Limits,
+        allowance: Allowance,
+    ) -> Self {
+        Self::with_patience(endpoint, audience, tokens, http, Patience::new(limits, Some(allowance)))
+    }
+
+    fn with_patience(
+        endpoint: Endpoint,
+        audience: impl Into<String>,
+        tokens: TokenCache,
+        http: Http,
+        patience: Patience,
     ) -> Self {
         let audience = audience.into();
-        let patience = Patience::new(limits);
         let server_clock = Mutex::default();
         Self { shared: Arc::new(Shared { endpoint, audience, tokens, http, patience, server_clock }) }
     }
@@ -204,7 +216,8 @@ impl SynapseClient {
         window: Window,
         filters: &[RunFilter],
     ) -> Result<Vec<RunSeen>, CallFailure> {
-        Ok(self.search_runs(window, filters).await?.into_iter().map(|run| run.seen).collect())
+        let listed = self.list_runs(Purpose::List, window, filters).await?;
+        Ok(listed.into_iter().map(|run| run.seen).collect())
     }
 
     /// Lists runs as [`Self::query_runs`] does, with their parameters, for finding a run whose id is not known.
@@ -213,8 +226,17 @@ impl SynapseClient {
         window: Window,
         filters: &[RunFilter],
     ) -> Result<Vec<RunListed>, CallFailure> {
+        self.list_runs(Purpose::Question, window, filters).await
+    }
+
+    async fn list_runs(
+        &self,
+        purpose: Purpose,
+        window: Window,
+        filters: &[RunFilter],
+    ) -> Result<Vec<RunListed>, CallFailure> {
         let window = (window.after.to_string(), window.before.to_string());
-        self.query(self.url(&["queryPipelineRuns"])?, window, filters, reading::runs).await
+        self.query(purpose, self.url(&["queryPipelineRuns"])?, window, filters, reading::runs).await
     }
 
     /// Lists the activities of a run, whenever they were.
@@ -225,7 +247,7 @@ impl SynapseClient {
         let url = self.url(&path)?;
         // A window that misses the run gives an empty list, not an error; this one misses none.
         let window = (ALL_TIME.0.to_owned(), ALL_TIME.1.to_owned());
-        self.query(url, window, &[], reading::activities).await
+        self.query(Purpose::Question, url, window, &[], reading::activities).await
     }
 
     /// Asks the service to cancel a run and all that it started. Taken is not done: the run goes on
@@ -309,7 +331,13 @@ impl SynapseClient {
         let url = self.url(path)?;
         let body = body.map(|body| serde_json::to_vec(body).expect("a JSON value can be written"));
         let answer = if method == Method::POST {
-            self.exchange_once(&mut self.shared.patience.begin(), &method, &url, body.as_ref()).await?
+            self.exchange_once(
+                &mut self.shared.patience.begin(Purpose::Question),
+                &method,
+                &url,
+                body.as_ref(),
+            )
+            .await?
         } else {
             self.exchange(method, url, body).await?
         };
@@ -319,6 +347,7 @@ impl SynapseClient {
     /// Reads all pages of a query.
     async fn query<T>(
         &self,
+        purpose: Purpose,
         url: Url,
         window: (String, String),
         filters: &[RunFilter],
@@ -329,7 +358,7 @@ impl SynapseClient {
         let mut all = Vec::new();
         for _ in 0..PAGES_MAX {
             let body = serde_json::to_vec(&query).expect("a query is plain texts");
-            let answer = self.exchange(Method::POST, url.clone(), Some(body)).await?;
+            let answer = self.exchange_for(purpose, Method::POST, url.clone(), Some(body)).await?;
             let page = read(&answer, self.host())?;
             all.extend(page.records);
             let Some(token) = page.continuation else { return Ok(all) };
@@ -340,7 +369,17 @@ impl SynapseClient {
 
     /// Sends a request that may be repeated without harm, until there is an answer to keep.
     async fn exchange(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Answer, CallFailure> {
-        let mut call = self.shared.patience.begin();
+        self.exchange_for(Purpose::Question, method, url, body).await
+    }
+
+    async fn exchange_for(
+        &self,
+        purpose: Purpose,
+        method: Method,
+        url: Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, CallFailure> {
+        let mut call = self.shared.patience.begin(purpose);
         loop {
             let failure = match self.exchange_once(&mut call, &method, &url, body.as_ref()).await {
                 Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && call.may_replace_token() => {

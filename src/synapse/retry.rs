@@ -1,14 +1,13 @@
-//! When to ask again, for calls that do no harm when repeated; and how often to ask at all.
+//! When to ask again, for calls that do no harm when repeated.
 //!
 //! [`Limits`] says how patient a client is. A start never comes here to be repeated: only its first
-//! and only request waits for a place in the [`Budget`].
+//! and only request waits for its place in the [`Allowance`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::allowance::{Allowance, Purpose};
 use super::answer::CallFailure;
 use crate::time::Delay;
 
@@ -26,8 +25,6 @@ pub struct Limits {
     /// How long one call may take with all its waits. A service that asks for more gets its call back
     /// as a failure.
     pub deadline: Delay,
-    /// The most requests in any minute, starts included.
-    pub requests_per_minute: u32,
     /// Decides the chance in the waits.
     pub seed: u64,
 }
@@ -40,22 +37,19 @@ impl Default for Limits {
             first_throttled_wait: Delay::from_secs(5),
             wait_max: Delay::from_secs(60),
             deadline: Delay::from_secs(120),
-            // The service takes 1,000 queries a minute from everybody (protocol 7).
-            requests_per_minute: 600,
             seed: 0,
         }
     }
 }
 
 impl Limits {
-    /// One request for each call, at once, as many calls as anybody likes.
+    /// One request for each call, at once.
     pub(super) const ONCE: Self = Self {
         attempts_max: 1,
         first_wait: Delay::ZERO,
         first_throttled_wait: Delay::ZERO,
         wait_max: Delay::ZERO,
         deadline: Delay::from_secs(3600),
-        requests_per_minute: u32::MAX,
         seed: 0,
     };
 
@@ -82,36 +76,36 @@ impl Limits {
 pub(super) struct Patience {
     limits: Limits,
     draws: AtomicU64,
-    budget: Option<Budget>,
+    allowance: Option<Allowance>,
 }
 
 impl Patience {
-    pub(super) fn new(limits: Limits) -> Self {
-        let budget = (limits != Limits::ONCE).then(|| Budget::new(limits.requests_per_minute));
-        Self { limits, draws: AtomicU64::new(0), budget }
+    pub(super) fn new(limits: Limits, allowance: Option<Allowance>) -> Self {
+        Self { limits, draws: AtomicU64::new(0), allowance }
     }
 
     /// Begins a call.
-    pub(super) fn begin(&self) -> Call<'_> {
+    pub(super) fn begin(&self, purpose: Purpose) -> Call<'_> {
         let deadline = Instant::now() + self.limits.deadline.to_std();
-        Call { patience: self, deadline, attempts: 0, has_new_token: false }
+        Call { patience: self, purpose, deadline, attempts: 0, has_new_token: false }
     }
 
     /// Waits for a start's place. Returns how long the service wants to be left alone instead, if it
     /// does: a start must not wait that long unseen.
     pub(super) async fn admit_start(&self) -> Option<Delay> {
-        let budget = self.budget.as_ref()?;
-        if let Some(held) = budget.held() {
+        let allowance = self.allowance.as_ref()?;
+        if let Some(held) = allowance.held() {
             return Some(held);
         }
-        tokio::time::sleep_until(budget.reserve()).await;
-        None
+        allowance.take(Purpose::Start).await;
+        // Others may have heard meanwhile that it wants to be left alone.
+        allowance.held()
     }
 
     /// Leaves the service alone for as long as it asks.
     pub(super) fn hold(&self, after: Option<Delay>) {
-        if let (Some(budget), Some(after)) = (&self.budget, after) {
-            budget.hold(after);
+        if let (Some(allowance), Some(after)) = (&self.allowance, after) {
+            allowance.hold(after);
         }
     }
 }
@@ -119,6 +113,7 @@ impl Patience {
 /// One call: its requests so far, and the time that is left.
 pub(super) struct Call<'a> {
     patience: &'a Patience,
+    purpose: Purpose,
     deadline: Instant,
     attempts: u32,
     has_new_token: bool,
@@ -128,14 +123,14 @@ impl Call<'_> {
     /// Waits for a place for the next request. Fails with the time to wait if that is too long.
     pub(super) async fn admit(&mut self) -> Result<(), Delay> {
         self.attempts += 1;
-        let Some(budget) = &self.patience.budget else { return Ok(()) };
-        if let Some(held) = budget.held() {
+        let Some(allowance) = &self.patience.allowance else { return Ok(()) };
+        if let Some(held) = allowance.held() {
             if held >= self.left() {
                 return Err(held);
             }
             tokio::time::sleep(held.to_std()).await;
         }
-        tokio::time::sleep_until(budget.reserve()).await;
+        allowance.take(self.purpose).await;
         Ok(())
     }
 
@@ -159,62 +154,8 @@ impl Call<'_> {
 
     /// Returns what is left of the time.
     pub(super) fn left(&self) -> Delay {
-        to_delay(self.deadline.saturating_duration_since(Instant::now()))
+        Delay::from_std(self.deadline.saturating_duration_since(Instant::now()))
     }
-}
-
-/// Spreads requests over time.
-///
-/// Nine tenths of the allowance flow evenly, one tenth may come at once; together they never pass the
-/// allowance in any minute.
-#[derive(Debug)]
-struct Budget {
-    gap: Duration,
-    burst: Duration,
-    state: Mutex<BudgetState>,
-}
-
-#[derive(Debug)]
-struct BudgetState {
-    /// When the next request would go if all went evenly; nothing before the first.
-    next: Option<Instant>,
-    held_until: Option<Instant>,
-}
-
-impl Budget {
-    fn new(per_minute: u32) -> Self {
-        let per_minute = per_minute.max(1);
-        let at_once = per_minute / 10;
-        let gap = Duration::from_secs(60) / (per_minute - at_once);
-        let state = Mutex::new(BudgetState { next: None, held_until: None });
-        // The first of a burst takes no room of it.
-        Self { gap, burst: gap * at_once.saturating_sub(1), state }
-    }
-
-    /// Takes a place and returns its time, which may have come.
-    fn reserve(&self) -> Instant {
-        let now = Instant::now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let even = state.next.map_or(now, |next| next.max(now));
-        state.next = Some(even + self.gap);
-        even.checked_sub(self.burst).map_or(now, |early| early.max(now))
-    }
-
-    fn hold(&self, after: Delay) {
-        let until = Instant::now() + after.to_std();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.held_until = state.held_until.max(Some(until));
-    }
-
-    fn held(&self) -> Option<Delay> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = state.held_until?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| to_delay(left))
-    }
-}
-
-fn to_delay(span: Duration) -> Delay {
-    Delay::from_ms(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Returns the `number`th of a row of numbers from 0 up to 1 that the seed decides (`SplitMix64`).
@@ -228,12 +169,9 @@ fn chance(seed: u64, number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::StatusCode;
-    use tokio::time::Instant;
 
-    use super::{Budget, CallFailure, Limits, chance};
+    use super::{CallFailure, Limits, chance};
     use crate::time::Delay;
 
     fn busy(after_ms: Option<u64>) -> CallFailure {
@@ -280,22 +218,5 @@ mod tests {
         assert!(row(7).iter().all(|chance| (0.0..1.0).contains(chance)));
         let mean = row(7).iter().sum::<f64>() / 1000.0;
         assert!((0.45..0.55).contains(&mean), "{mean}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_minute_holds_more_than_the_allowance() {
-        for per_minute in [1, 5, 20, 600] {
-            let budget = Budget::new(per_minute);
-            let start = Instant::now();
-            let times: Vec<Duration> =
-                (0..3 * per_minute).map(|_| budget.reserve().saturating_duration_since(start)).collect();
-            for time in &times {
-                let minute = *time..*time + Duration::from_secs(60);
-                let count = times.iter().filter(|other| minute.contains(*other)).count();
-                assert!(count <= per_minute as usize, "{count} of {per_minute}");
-            }
-            let at_once = times.iter().filter(|time| time.is_zero()).count();
-            assert_eq!(at_once, (per_minute as usize / 10).max(1));
-        }
     }
 }

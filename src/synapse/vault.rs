@@ -10,6 +10,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::Allowance;
 use super::answer::CallFailure;
 use super::auth::TokenCache;
 use super::endpoint::{Cloud, Endpoint, EndpointError};
@@ -104,7 +105,8 @@ impl Endpoint {
 impl KeyVault {
     /// Makes a client; touches no network.
     pub fn new(endpoint: Endpoint, cloud: Cloud, tokens: TokenCache, http: Http, limits: Limits) -> Self {
-        Self { client: SynapseClient::with_limits(endpoint, cloud.vault_audience(), tokens, http, limits) }
+        let (audience, allowance) = (cloud.vault_audience(), Allowance::endless());
+        Self { client: SynapseClient::with_limits(endpoint, audience, tokens, http, limits, allowance) }
     }
 
     /// Reads a secret: its newest version, or the one named.

@@ -28,8 +28,8 @@ use synflow::emulator::script::Script;
 use synflow::emulator::server::{self, Server};
 use synflow::flow::event::{RunId, StartOutcome};
 use synflow::synapse::{
-    CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SignInFailure, SynapseClient,
-    TokenCache, Window,
+    Allowance, CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SignInFailure,
+    SynapseClient, TokenCache, Window,
 };
 use synflow::time::{Delay, Timestamp};
 use tokio::sync::Semaphore;
@@ -245,7 +245,17 @@ impl Rig {
         let tokens = TokenCache::new(credential, self.http.clone());
         let endpoint = Endpoint::parse(self.server.endpoint(WORKSPACE).unwrap()).unwrap();
         let (audience, http) = (Cloud::Public.audience(), self.http.clone());
-        (SynapseClient::with_limits(endpoint, audience, tokens.clone(), http, hasty()), tokens)
+        (
+            SynapseClient::with_limits(
+                endpoint,
+                audience,
+                tokens.clone(),
+                http,
+                hasty(),
+                Allowance::per_minute(60_000),
+            ),
+            tokens,
+        )
     }
 
     fn requests(&self, operation: Operation) -> u64 {
@@ -279,7 +289,6 @@ fn hasty() -> Limits {
         first_wait: Delay::from_ms(1),
         first_throttled_wait: Delay::from_ms(2),
         wait_max: Delay::from_ms(10),
-        requests_per_minute: 60_000,
         ..Limits::default()
     }
 }

@@ -25,7 +25,9 @@ use synflow::journal::Journal;
 use synflow::plan::{self, Given, StepIndex};
 use synflow::report::Lines;
 use synflow::secret::Secrets;
-use synflow::synapse::{Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient, TokenCache};
+use synflow::synapse::{
+    Allowance, Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient, TokenCache,
+};
 use synflow::time::{Delay, Timestamp};
 use tokio::task::JoinSet;
 
@@ -240,8 +242,9 @@ fn client(address: &str) -> SynapseClient {
     };
     let tokens = TokenCache::new(credential, http.clone());
     // The flow itself asks again, at its own pace.
-    let limits = Limits { attempts_max: 1, requests_per_minute: 60_000, ..Limits::default() };
-    SynapseClient::with_limits(endpoint, Cloud::Public.audience(), tokens, http, limits)
+    let limits = Limits { attempts_max: 1, ..Limits::default() };
+    let allowance = Allowance::per_minute(60_000);
+    SynapseClient::with_limits(endpoint, Cloud::Public.audience(), tokens, http, limits, allowance)
 }
 
 /// Spends a night for each seed, side by side.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Map, Value, json};
 use synflow::flow::event::{RunId, StartOutcome};
 use synflow::synapse::{
-    CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient, TokenCache, Window,
+    Allowance, CallFailure, Cloud, Credential, Endpoint, Http, HttpSettings, Limits, SynapseClient,
+    TokenCache, Window,
 };
 use synflow::time::{Delay, Timestamp};
 use tokio::task::JoinSet;
@@ -21,7 +22,6 @@ fn hasty() -> Limits {
         first_wait: Delay::from_ms(1),
         first_throttled_wait: Delay::from_ms(5),
         wait_max: Delay::from_ms(60),
-        requests_per_minute: 60_000,
         ..Limits::default()
     }
 }
@@ -52,7 +52,14 @@ async fn rig_over(http: Http, script: impl Fn(&Request) -> Reply + Send + Sync +
     };
     let tokens = TokenCache::new(credential, http.clone());
     let endpoint = Endpoint::parse(&server.url()).unwrap();
-    let client = SynapseClient::with_limits(endpoint, Cloud::Public.audience(), tokens, http, hasty());
+    let client = SynapseClient::with_limits(
+        endpoint,
+        Cloud::Public.audience(),
+        tokens,
+        http,
+        hasty(),
+        Allowance::per_minute(60_000),
+    );
     Rig { server, authority, client }
 }
 

@@ -170,7 +170,7 @@ impl Steps {
 
 /// How to reach Azure and sign in there.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Signing in")]
+#[command(next_help_heading = "Azure")]
 pub struct SignIn {
     /// The one way to sign in, whatever the plan says [default: the plan's, else that of `SYNFLOW_AUTH`, else the first of
     /// these that works]
@@ -179,6 +179,10 @@ pub struct SignIn {
     /// Certificates (PEM) to trust besides the system's, such as those of a company's proxy
     #[arg(long, value_name = "FILE", env = "SYNFLOW_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// The most questions to a workspace in any minute, and the most starts [default: 600; without end to one on plain
+    /// http]
+    #[arg(long, value_name = "N", env = "SYNFLOW_REQUESTS_PER_MINUTE", value_parser = clap::value_parser!(u32).range(2..))]
+    pub requests_per_minute: Option<u32>,
 }
 
 /// What stands above the settings that hardly anybody needs.

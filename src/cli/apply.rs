@@ -13,7 +13,7 @@ use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, commit, earlier, emulate, outlet, own, pace, plan, secrets};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Definitions, Flow, FlowHeader, FlowId};
+use crate::flow::{Capacities, Definitions, Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
 use crate::secret::Secrets;
 
@@ -48,6 +48,15 @@ struct Begun<'a> {
     header: FlowHeader,
     pace: Pace,
     journal: Journal,
+}
+
+/// What was found when all was made sure of that a start needs.
+struct Ready {
+    /// Reads the secrets.
+    secrets: Secrets,
+    /// The definitions that the plan fits.
+    definitions: Definitions,
+    capacities: Capacities,
 }
 
 impl Begun<'_> {
@@ -114,10 +123,10 @@ impl Begun<'_> {
     async fn start(
         mut self,
         connections: &mut Connections<'_>,
-        ready: Option<(Secrets, Definitions)>,
+        ready: Option<Ready>,
         looks_first: bool,
     ) -> Result<Driven, Failure> {
-        let (secrets, definitions) = match ready {
+        let Ready { secrets, definitions, capacities } = match ready {
             Some(ready) => ready,
             None => self.preflight(connections).await?,
         };
@@ -135,12 +144,12 @@ impl Begun<'_> {
         let (journal, pace) = (self.journal, self.pace);
         let (opening, next) = (Vec::new(), Next::Resume);
         let http = connections.http().clone();
-        let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
+        let owned = Owned { flow, capacities, journal, clients, http, secrets, pace, opening, goal, next };
         drive::drive(owned, &self.args.driving, self.settings).await
     }
 
-    /// Makes sure of all that a start needs, and returns what reads the secrets, and the definitions that the plan fits.
-    async fn preflight(&self, connections: &mut Connections<'_>) -> Result<(Secrets, Definitions), Failure> {
+    /// Makes sure of all that a start needs, and returns what was found.
+    async fn preflight(&self, connections: &mut Connections<'_>) -> Result<Ready, Failure> {
         let plan = &self.loaded.plan;
         if let Some(saved) = &self.loaded.saved {
             saved.make_sure(plan, connections, self.header.emulated, self.settings).await?;
@@ -155,8 +164,9 @@ impl Begun<'_> {
             is_to_start: &|_| true,
             hint: "correct the plan, or publish the pipelines, and type the command again".to_owned(),
         };
-        let definitions = secrets::preflight(plan, connections, &secrets, wanted, &claim).await?;
-        Ok((secrets, definitions))
+        let (definitions, capacities) =
+            secrets::preflight(plan, connections, &secrets, wanted, &claim).await?;
+        Ok(Ready { secrets, definitions, capacities })
     }
 
     /// Goes on with an earlier flow of the key, which this process owns.

@@ -10,7 +10,7 @@ use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, load, own, pace, secrets, show, signals};
 use crate::driver::{Goal, Pace, now};
-use crate::flow::{Definitions, Event, Flow, FlowHeader, StepState};
+use crate::flow::{Capacities, Definitions, Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
 use crate::plan::StepId;
 use crate::report::{Expected, one_line};
@@ -217,7 +217,9 @@ impl Cancelling<'_> {
             secrets::prepare(&mut connections, file, seed)?
         };
         let (http, pace) = (connections.http().clone(), self.pace);
-        let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
+        // Nothing starts any more.
+        let capacities = Capacities::new();
+        let owned = Owned { flow, capacities, journal, clients, http, secrets, pace, opening, goal, next };
         let driven = drive::drive(owned, &self.args.driving, self.settings).await?;
         let code = self.code(&driven.flow);
         Ok(Driven { code, ..driven })

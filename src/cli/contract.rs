@@ -15,8 +15,8 @@ use crate::cli::resume::tell;
 use crate::cli::{ci, outlet};
 use crate::definition::{self, Catalogue, Definition};
 use crate::driver::now;
-use crate::flow::Definitions;
-use crate::plan::{self, Diagnostic, Plan, StepIndex, Workspace};
+use crate::flow::{Capacities, Definitions};
+use crate::plan::{self, Diagnostic, Plan, Step, StepIndex, Workspace};
 use crate::report::one_line;
 use crate::synapse::{CallFailure, SynapseClient, Window, reading};
 use crate::time::Delay;
@@ -38,13 +38,13 @@ pub(super) struct Claim<'a> {
 
 /// Reads the definitions of a plan's pipelines and holds the plan against them. What was found is told on stderr.
 ///
-/// Returns the versions that were read. Where we may start pipelines but not read their definitions, that is told and nothing is held against them. Fails with
+/// Returns the versions that were read, and for how many runs there is room. Where we may start pipelines but not read their definitions, that is told and nothing is held against them. Fails with
 /// exit 4 if something does not fit, with 10 where we are not let in, and with 11 where nobody answers.
 pub(super) async fn keep(
     plan: &Plan,
     connections: &mut Connections<'_>,
     claim: &Claim<'_>,
-) -> Result<Definitions, Failure> {
+) -> Result<(Definitions, Capacities), Failure> {
     let mut catalogues = Vec::new();
     for (position, workspace) in plan.workspaces.iter().enumerate() {
         let wanted = wanted(plan, position, claim.is_to_start);
@@ -73,7 +73,16 @@ pub(super) async fn keep(
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Failure::new(Exit::Contract, "nothing was started").hint(claim.hint.clone()));
     }
-    Ok(versions(plan, &catalogues))
+    Ok((versions(plan, &catalogues), capacities(plan, &catalogues)))
+}
+
+/// Returns for how many runs of the plan's pipelines their workspaces have room.
+fn capacities(plan: &Plan, catalogues: &[Option<Catalogue>]) -> Capacities {
+    let of_step = |step: &Step| {
+        let found = catalogues.get(step.workspace)?.as_ref()?.find(&step.pipeline)?;
+        Some(((step.workspace, step.pipeline.clone()), found.capacity()?))
+    };
+    plan.runs().filter_map(|(_, step)| of_step(step)).collect()
 }
 
 /// Returns the versions of what the plan's pipelines are in the catalogues of its workspaces.

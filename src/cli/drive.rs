@@ -10,7 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::cli::{ci, expected, outlet, pace, show, signals, traces};
 use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
-use crate::flow::{Event, Flow, FlowId, RunId, Trust};
+use crate::flow::{Capacities, Event, Flow, FlowId, RunId, Trust};
 use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
 use crate::plan::StepId;
@@ -22,6 +22,8 @@ use crate::synapse::{Http, SynapseClient};
 /// A flow that this process may drive, with all that takes.
 pub(super) struct Owned {
     pub(super) flow: Flow,
+    /// What the service has room for.
+    pub(super) capacities: Capacities,
     /// Holds the flow's key, unless it is emulated.
     pub(super) journal: Journal,
     /// One for each workspace of the plan.
@@ -62,7 +64,9 @@ impl Next {
 /// What came of it holds a failure with exit 12 if the journal cannot be written, and with 6 if another process or a person
 /// took the lease; runs that only memory knew are then named. With 130 if a second signal came.
 pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> Result<Driven, Failure> {
-    let Owned { flow, mut journal, clients, http, secrets, pace, opening, goal, next } = owned;
+    let Owned { mut flow, capacities, mut journal, clients, http, secrets, pace, opening, goal, next } =
+        owned;
+    flow.keep_to(capacities);
     let (id, is_emulated) = (flow.header().id.clone(), flow.header().emulated);
     let expected = expected::of(&mut journal, &flow)?;
     let shown = show::Shown::of(&args.showing, settings, is_emulated)?;

@@ -98,7 +98,7 @@ pub(super) async fn go_on(
             header.id
         ),
     };
-    let read = secrets::preflight(plan, &mut connections, &secrets, wanted, &claim).await?;
+    let (read, capacities) = secrets::preflight(plan, &mut connections, &secrets, wanted, &claim).await?;
     if let Some(Event::Resumed { definitions, .. }) = opening.last_mut() {
         *definitions = read;
     }
@@ -106,7 +106,7 @@ pub(super) async fn go_on(
     let goal = if way.detach { Goal::Started } else { Goal::End };
     let next = Next::Resume;
     let http = connections.http().clone();
-    let owned = Owned { flow, journal, clients, http, secrets, pace, opening, goal, next };
+    let owned = Owned { flow, capacities, journal, clients, http, secrets, pace, opening, goal, next };
     drive::drive(owned, args, settings).await
 }
 

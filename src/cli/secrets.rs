@@ -7,7 +7,7 @@ use crate::cli::connect::{self, Connections, cloud};
 use crate::cli::contract::{self, Claim};
 use crate::cli::emulate::VAULTS;
 use crate::cli::failure::{Exit, Failure};
-use crate::flow::{Definitions, Flow};
+use crate::flow::{Capacities, Definitions, Flow};
 use crate::plan::{Cloud, Plan, Scope, SecretText, Step};
 use crate::secret::{SecretFailure, Secrets, Sources, VaultAccess, Wanted};
 use crate::synapse::Endpoint;
@@ -100,7 +100,7 @@ fn of_hooks(plan: &Plan) -> Vec<Wanted> {
 }
 
 /// Does all that must be right before anything is started: secrets on this machine, workspaces and the pipelines in them,
-/// secrets in vaults. Returns the versions of the definitions.
+/// secrets in vaults. Returns the versions of the definitions, and for how many runs there is room.
 ///
 /// Fails with exit 4 where a secret is missing or the plan does not fit its pipelines, 10 where we are not let in, and 11
 /// where nobody answers.
@@ -110,15 +110,15 @@ pub(super) async fn preflight(
     secrets: &Secrets,
     wanted: BTreeSet<Wanted>,
     claim: &Claim<'_>,
-) -> Result<Definitions, Failure> {
+) -> Result<(Definitions, Capacities), Failure> {
     let (remote, local) = wanted.into_iter().partition(|(_, reference)| reference.is_remote());
     told(&secrets.check(&local).await)?;
-    let definitions = contract::keep(plan, connections, claim).await?;
+    let read = contract::keep(plan, connections, claim).await?;
     told(&secrets.check(&remote).await).map_err(|failure| match connections.settings().env(VAULTS) {
         Some(_) => failure.hint("emulated vaults hold what the emulator's script names below `secrets`"),
         None => failure,
     })?;
-    Ok(definitions)
+    Ok(read)
 }
 
 fn told(failures: &[SecretFailure]) -> Result<(), Failure> {

@@ -25,7 +25,7 @@ const MISSING_SHOWN_MAX: usize = 4;
 const COMPARISONS_MAX: usize = 200;
 
 /// How many runs of a pipeline wait in its queue at most (protocol 7).
-const QUEUE_MAX: usize = 100;
+pub(super) const QUEUE_MAX: usize = 100;
 
 /// Compares the steps of a plan with the definitions of their pipelines. `of_workspace` gives those of a workspace by its
 /// position in the plan; the steps of one without are passed over, and so is what is known only when a flow runs.
@@ -133,21 +133,18 @@ impl Check<'_> {
         let name = &definition.name;
         let span = self.plan.steps[first.0].pipeline_span;
         let told = format!("{} says `concurrency: {limit}`", definition.source);
+        let message = format!(
+            "up to {at_once} runs of `{name}` may start at once, and Synapse lets {limit} of them run"
+        );
+        let queued = waiting.min(QUEUE_MAX);
+        let finding = Diagnostic::at(Code::MayQueue, span, message)
+            .label(format!("{queued} may wait in its queue, where their `timeout` runs"))
+            .help(format!("`max_parallel: {limit}`, or a pool of that size, lets them wait here instead"));
         let finding = if waiting > QUEUE_MAX {
-            let message = format!(
-                "up to {at_once} runs of `{name}` are started at once, but only {} find room in Synapse",
-                limit.saturating_add(QUEUE_MAX)
-            );
-            Diagnostic::at(Code::QueueFull, span, message)
-                .label(format!("{limit} run, {QUEUE_MAX} wait, the others fail"))
-                .help("let fewer start: with `max_parallel`, of the step or the plan, or with a pool")
+            finding
+                .help(format!("the queue takes {QUEUE_MAX}: no more than that are started before others end"))
         } else {
-            let message = format!(
-                "up to {at_once} runs of `{name}` are started at once, and Synapse lets {limit} of them run"
-            );
-            Diagnostic::at(Code::MayQueue, span, message)
-                .label(format!("{waiting} may wait in its queue, where their `timeout` runs"))
-                .help(format!("`max_parallel: {limit}`, or a pool of that size, lets them wait here instead"))
+            finding
         };
         self.report(*first, name, finding.help(told));
     }

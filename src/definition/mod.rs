@@ -151,6 +151,11 @@ impl Catalogue {
 }
 
 impl Definition {
+    /// Returns for how many of its runs Synapse has room, running and queued, if it has a limit.
+    pub fn capacity(&self) -> Option<usize> {
+        self.concurrency.map(|limit| limit.saturating_add(contract::QUEUE_MAX))
+    }
+
     /// Reads a definition: a whole resource or file, or its `properties` alone. `name` is for those that do not name
     /// themselves. Gives nothing if the value is no object; what is strange in one is passed over.
     pub fn read(value: &Value, source: Source, name: &str) -> Option<Self> {

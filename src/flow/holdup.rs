@@ -16,6 +16,8 @@ pub enum HoldUp {
     Pool(usize),
     /// As many iterations of this group are under way as may be.
     Iterations(StepIndex),
+    /// The service has no room for another run of its pipeline, not even in the pipeline's queue.
+    Queue,
     /// The first start in a workspace that has not shown whether it takes our ids goes alone.
     FirstAnswer,
     /// The plan's `if_running`: its pipeline runs already, or nobody has told yet whether it does.

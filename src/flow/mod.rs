@@ -58,6 +58,10 @@ pub use step::{Attempt, Origin, StepRun, StepState};
 /// and the pipeline.
 pub type Definitions = BTreeMap<String, BTreeMap<String, String>>;
 
+/// For how many runs of a pipeline, queued ones with them, a workspace has room at once: by its position in the plan and the
+/// pipeline as the plan names it. One that is not there has no limit.
+pub type Capacities = BTreeMap<(usize, String), usize>;
+
 /// What a flow was made from; the journal keeps it beside the events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowHeader {
@@ -167,6 +171,8 @@ pub struct Flow {
     held: BTreeMap<StepIndex, Vec<StepIndex>>,
     /// For each workspace of the plan.
     trust: Vec<Trust>,
+    /// What the service has room for, as this process has read it.
+    capacities: Capacities,
     last_seq: u64,
     last_event_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -201,6 +207,7 @@ impl Flow {
             claimed: BTreeMap::new(),
             held: BTreeMap::new(),
             trust,
+            capacities: Capacities::new(),
             last_seq: 0,
             last_event_at: None,
             started_at: None,
@@ -244,6 +251,20 @@ impl Flow {
         self.graph = Arc::new(graph);
         let steps = std::mem::take(&mut self.steps);
         self.index_afresh(steps);
+    }
+
+    /// Lets no more runs of a pipeline be under way than the service has room for.
+    pub fn keep_to(&mut self, capacities: Capacities) {
+        self.capacities = capacities;
+    }
+
+    /// Returns for how many runs of a step's pipeline the service has room at once, if it has a limit.
+    pub fn capacity(&self, step: StepIndex) -> Option<usize> {
+        if self.capacities.is_empty() {
+            return None;
+        }
+        let step = self.step(step);
+        self.capacities.get(&(step.workspace, step.pipeline.clone())).copied()
     }
 
     /// Returns what the flow was made from.

@@ -1,4 +1,5 @@
-//! Which steps still find room: the places of the flow, of its pools, and of the iterations of one step (design 9.2).
+//! Which steps still find room: the places of the flow, of its pools, of the iterations of one step, and what the service
+//! lets be under way of one pipeline (design 6, 9.2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,8 @@ pub(super) struct Room {
     pools: Vec<u64>,
     /// For each group with a limit.
     groups: BTreeMap<StepIndex, usize>,
+    /// For each pipeline that the service has limited room for, how much is taken, by workspace and name.
+    pipelines: BTreeMap<(usize, String), usize>,
 }
 
 impl Room {
@@ -51,6 +54,7 @@ impl Room {
             places: flow.places_left(),
             pools: flow.plan().pools.iter().map(|pool| pool.size).collect(),
             groups: BTreeMap::new(),
+            pipelines: BTreeMap::new(),
         };
         flow.live().chain(flow.unknown()).for_each(|step| room.take_shares(flow, step));
         room
@@ -71,8 +75,8 @@ impl Room {
     pub(super) fn refuses(&mut self, flow: &Flow, step: StepIndex) -> Option<HoldUp> {
         let full = self.all_full(flow, step);
         let first = full.first().copied();
-        // The other iterations are before it in every pool.
-        if !matches!(first, Some(HoldUp::Iterations(_))) {
+        // The other runs of its group or pipeline are before it in every pool.
+        if !matches!(first, Some(HoldUp::Iterations(_) | HoldUp::Queue)) {
             for holdup in full {
                 if let HoldUp::Pool(pool) = holdup {
                     self.pools[pool] = 0;
@@ -88,7 +92,9 @@ impl Room {
         let group = place.group.filter(|&group| self.left_in(flow, group) == Some(0));
         let short = place.pools.iter().filter(|(pool, weight)| self.pools[*pool] < *weight);
         let places = (self.places == 0).then_some(HoldUp::Places);
-        let full = group.map(HoldUp::Iterations).into_iter().chain(places);
+        let is_crowded = flow.capacity(step).is_some_and(|capacity| self.taken(flow, step) >= capacity);
+        let queue = is_crowded.then_some(HoldUp::Queue);
+        let full = group.map(HoldUp::Iterations).into_iter().chain(places).chain(queue);
         full.chain(short.map(|&(pool, _)| HoldUp::Pool(pool))).collect()
     }
 
@@ -108,6 +114,15 @@ impl Room {
         {
             self.groups.insert(group, left.saturating_sub(1));
         }
+        if flow.capacity(step).is_some() {
+            *self.pipelines.entry((place.workspace, place.pipeline.clone())).or_default() += 1;
+        }
+    }
+
+    /// Returns how many runs of a step's pipeline are under way, if the service has limited room for it.
+    fn taken(&self, flow: &Flow, step: StepIndex) -> usize {
+        let place = flow.step(step);
+        self.pipelines.get(&(place.workspace, place.pipeline.clone())).copied().unwrap_or_default()
     }
 
     /// Returns how many more iterations of a group may start; nothing if it has no limit.

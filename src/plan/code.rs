@@ -174,7 +174,6 @@ codes! {
     DoubtfulValue      "W0601" "the value is of another type than the parameter, but reads as one of it"
     SecretShown        "W0602" "a secret is given to a parameter that is no `SecureString`"
     NoSingleOutput     "W0603" "the activity has no output that could be read"
-    QueueFull          "W0604" "more runs of the pipeline than Synapse's queue takes"
 }
 
 impl Code {

@@ -154,6 +154,7 @@ fn held_phrase(flow: &Flow, step: StepIndex, why: HoldUp) -> String {
             };
             format!("waits for other iterations of {}{limit}", one_line(flow.step(group).id.as_str()))
         }
+        HoldUp::Queue => "waits for room in Synapse's queue of its pipeline".to_owned(),
         HoldUp::FirstAnswer => "waits for the answer to the first start in its workspace".to_owned(),
         HoldUp::Others => {
             let word = match flow.step(step).if_running {

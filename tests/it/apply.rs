@@ -360,3 +360,29 @@ fn a_failed_attempt_is_tried_again_with_the_same_parameters() {
     assert_eq!(runs[0]["parameters"], runs[1]["parameters"]);
     assert_eq!(runs[0]["parameters"]["deep"], serde_json::json!({ "list": [1, 2.5, null, true, "text"] }));
 }
+
+/// More than the pipeline's `concurrency` and the queue of 100 together would be refused.
+#[test]
+fn a_full_queue_of_a_pipeline_is_waited_for() {
+    let space = TestSpace::new();
+    std::fs::create_dir_all(space.path("workspace/pipeline")).unwrap();
+    let definition = r#"{ "name": "crowded", "properties": { "concurrency": 4, "activities": [] } }"#;
+    space.write("workspace/pipeline/crowded.json", definition);
+    let script = "artifacts: [workspace]\ndefaults: { queued: 0ms, duration: 300ms }\n";
+    let script = space.write("script.yaml", script);
+    let rows: Vec<String> = (0..110).map(|row| row.to_string()).collect();
+    let steps = format!("each: {{ pipeline: crowded, for_each: [{}] }}", rows.join(", "));
+    let head = "version: 1\nname: crowded\nworkspace: contoso-dw\nmax_parallel: 200\nsteps:\n  ";
+    let plan = space.write("plan.yaml", &format!("{head}{steps}\n"));
+    let (plan, script) = (plan.display(), script.display());
+    let said = space.run(&format!("apply {plan} --emulate --script {script} --beat 50ms"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("N0601") && said.stderr.contains("the queue takes 100"), "{}", said.stderr);
+    let starts = space.status()["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["attempts"].as_array().unwrap().len())
+        .sum::<usize>();
+    assert_eq!(starts, 110, "no start was made in vain");
+}

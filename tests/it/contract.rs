@@ -287,8 +287,8 @@ fn a_queue_is_noted_where_runs_surely_meet() {
             values.join(", ")
         )
     };
-    check(1, &each(""), &["W0604"]);
-    check(149, &each(""), &["W0604"]);
+    check(1, &each(""), &["N0601"]);
+    check(149, &each(""), &["N0601"]);
     check(150, &each(""), &["N0601"]);
     check(250, &each(""), &[]);
     check(3, &each(", max_parallel: 3"), &[]);

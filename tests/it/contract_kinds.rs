@@ -189,15 +189,15 @@ fn changed() -> Vec<Changed> {
         // None of the published ones has `concurrency`: one gets it.
         of_wait(
             (&runs(250, 200), &runs(250, 2)),
-            &["W0604"],
-            "up to 200 runs of `Wait 1` are started at once, but only 102 find room in Synapse",
+            &["N0601"],
+            "the queue takes 100: no more than that are started before others end",
             "/properties/concurrency",
             json!(2),
         ),
         of_wait(
             (&runs(5, 3), &runs(5, 2)),
             &["N0601"],
-            "up to 3 runs of `Wait 1` are started at once, and Synapse lets 2 of them run",
+            "up to 3 runs of `Wait 1` may start at once, and Synapse lets 2 of them run",
             "/properties/concurrency",
             json!(2),
         ),

@@ -3,7 +3,9 @@
 use serde_json::json;
 use synflow::flow::decide::Effect;
 use synflow::flow::watch::Chore;
-use synflow::flow::{Event, FlowOutcome, Origin, Outcome, RunStatus, StartOutcome, StepState, observe};
+use synflow::flow::{
+    Event, FlowOutcome, HoldUp, Origin, Outcome, RunStatus, StartOutcome, StepState, held_up, observe,
+};
 use synflow::plan::{Backoff, Condition, EdgeRule, Retry, Step, StepIndex};
 use synflow::time::Delay;
 
@@ -26,6 +28,28 @@ fn starts(play: &mut Play) -> Vec<usize> {
 #[test]
 fn all_that_is_ready_starts_at_once() {
     assert_eq!(starts(&mut Play::proven(plan(20, four()))), [0, 1, 2, 3]);
+}
+
+/// Its `concurrency` and a queue of 100 in real life, two here.
+#[test]
+fn no_more_runs_of_a_pipeline_are_started_than_the_service_has_room_for() {
+    let crowded = |id| Step { pipeline: "crowded".to_owned(), ..step(id, &[]) };
+    let mut play = Play::proven(plan(4, vec![crowded("a"), crowded("b"), crowded("c"), step("d", &[])]));
+    play.flow.keep_to([((0, "crowded".to_owned()), 2)].into());
+    assert_eq!(play.flow.capacity(StepIndex(0)), Some(2));
+    assert_eq!(play.flow.capacity(StepIndex(3)), None);
+    assert_eq!(starts(&mut play), [0, 1, 3], "the third waits, and holds up nobody else");
+    for step in [0, 1, 3] {
+        play.start(step);
+    }
+    assert_eq!(held_up(&play.flow, play.now), [(StepIndex(2), HoldUp::Queue)]);
+    assert_eq!(play.flow.holdups(StepIndex(2), play.now), [HoldUp::Queue]);
+    play.end(3, RunStatus::Succeeded);
+    play.facts();
+    assert_eq!(starts(&mut play), NONE, "that was another pipeline's");
+    play.end(1, RunStatus::Succeeded);
+    play.facts();
+    assert_eq!(starts(&mut play), [2]);
 }
 
 /// `c` waits for `b`, and `d` for nothing.

@@ -377,6 +377,13 @@ pub(super) fn lacking(flow: &Flow, step: StepIndex, now: Timestamp) -> Vec<Strin
             let group = one_line(flow.step(group).id.as_str());
             format!("its turn among the iterations of `{group}`{limit}{}", holding(&uses))
         }
+        HoldUp::Queue => {
+            let most = flow.capacity(step).unwrap_or_default();
+            let pipeline = one_line(&flow.step(step).pipeline);
+            format!(
+                "room in Synapse, which takes {most} runs of pipeline `{pipeline}` at once, queued ones with them"
+            )
+        }
         HoldUp::Others => "other runs of its pipeline to end".to_owned(),
         HoldUp::FirstAnswer => "the answer to the first start in its workspace, which goes alone".to_owned(),
     };

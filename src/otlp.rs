@@ -28,16 +28,19 @@ use tokio::runtime;
 
 use crate::flow::{ActivitySeen, Flow, Recorded};
 use crate::plan::StepIndex;
-use crate::report::Report;
 use crate::report::trace::{Attribute, Parent, Span, SpanKind, Trace, Value};
+use crate::report::{Beside, Report};
 use crate::synapse::Http;
 use crate::time::{Delay, Timestamp};
 
 /// How long the end of a flow waits for what has not been sent.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long leaving a flow waits for it: a signal wants the process gone within two seconds.
+/// How long a flow that goes on without us waits for it.
 const LEAVING_LIMIT: Duration = Duration::from_secs(1);
+
+/// How much of the time that a process has left, once it was asked to leave, is for others.
+const LEFT_TO_OTHERS: Duration = Duration::from_millis(400);
 
 /// How long the collector may take for a batch where nothing else is set.
 const EXPORT_LIMIT: Delay = Delay::from_secs(10);
@@ -116,6 +119,9 @@ fn parent(env: &BTreeMap<String, String>) -> (Option<Parent>, bool) {
     (Some(Parent { trace, span: u64::from_be_bytes(span.span_id().to_bytes()) }), span.is_sampled())
 }
 
+/// Says how long this process may still take; nothing where nobody has asked it to leave.
+pub type TimeLeft = Box<dyn Fn() -> Option<Duration> + Send>;
+
 /// A report that also sends what it is told as spans.
 pub struct Traced {
     inner: Box<dyn Report>,
@@ -125,6 +131,7 @@ pub struct Traced {
     host: String,
     trouble: Arc<Trouble>,
     has_told: bool,
+    time_left: TimeLeft,
 }
 
 impl Traced {
@@ -136,6 +143,7 @@ impl Traced {
         earlier: &[Recorded],
         target: &Target,
         http: Http,
+        time_left: TimeLeft,
         now: Timestamp,
     ) -> Box<dyn Report> {
         // Whoever began the trace has decided that nobody keeps it.
@@ -170,7 +178,8 @@ impl Traced {
             trace.recall(recorded);
         }
         let scope = InstrumentationScope::builder("synflow").with_version(env!("CARGO_PKG_VERSION")).build();
-        Box::new(Self { inner, trace, processor, scope, host: target.host.clone(), trouble, has_told: false })
+        let (host, has_told) = (target.host.clone(), false);
+        Box::new(Self { inner, trace, processor, scope, host, trouble, has_told, time_left })
     }
 
     /// Says once that spans were lost, if some were.
@@ -237,6 +246,22 @@ impl Report for Traced {
         self.inner.note(now, text);
     }
 
+    fn ask(&mut self, now: Timestamp, question: &[&str]) {
+        self.inner.ask(now, question);
+    }
+
+    fn typed(&mut self) {
+        self.inner.typed();
+    }
+
+    fn pause(&mut self, now: Timestamp) {
+        self.inner.pause(now);
+    }
+
+    fn snapshot(&mut self, now: Timestamp, flow: &Flow) {
+        self.inner.snapshot(now, flow);
+    }
+
     fn tick(&mut self, now: Timestamp, flow: &Flow) {
         self.tell(now);
         self.inner.tick(now, flow);
@@ -254,9 +279,14 @@ impl Report for Traced {
         self.inner.activities(step, activities);
     }
 
+    fn compare(&mut self, beside: &Beside) {
+        self.inner.compare(beside);
+    }
+
     /// Sends what is left before the end is shown: that ends with the command to type next.
     fn finish(&mut self, now: Timestamp, flow: &Flow) {
-        let limit = if flow.is_detached() { LEAVING_LIMIT } else { FLUSH_LIMIT };
+        let usual = if flow.is_detached() { LEAVING_LIMIT } else { FLUSH_LIMIT };
+        let limit = (self.time_left)().map_or(usual, |left| left.saturating_sub(LEFT_TO_OTHERS).min(usual));
         if self.processor.shutdown_with_timeout(limit).is_err() {
             self.trouble.lose();
         }
@@ -383,4 +413,118 @@ fn pairs(attributes: Vec<Attribute>) -> Vec<KeyValue> {
 
 fn time(at: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Delay::from_ms(at.epoch_ms().unsigned_abs()).to_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::{EXPORT_LIMIT, Target, Traced};
+    use crate::flow::{ActivitySeen, Event, Flow, Recorded};
+    use crate::plan::StepIndex;
+    use crate::report::{Beside, Report};
+    use crate::synapse::{Http, HttpSettings};
+    use crate::time::{Delay, Timestamp};
+
+    /// Writes down what it is told.
+    struct Probe(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Probe {
+        fn hear(&self, what: &'static str) {
+            self.0.lock().expect("nobody panics").push(what);
+        }
+    }
+
+    impl Report for Probe {
+        fn on(&mut self, _recorded: &Recorded, _flow: &Flow) {
+            self.hear("on");
+        }
+        fn note(&mut self, _now: Timestamp, _text: &str) {
+            self.hear("note");
+        }
+        fn ask(&mut self, _now: Timestamp, _question: &[&str]) {
+            self.hear("ask");
+        }
+        fn typed(&mut self) {
+            self.hear("typed");
+        }
+        fn pause(&mut self, _now: Timestamp) {
+            self.hear("pause");
+        }
+        fn snapshot(&mut self, _now: Timestamp, _flow: &Flow) {
+            self.hear("snapshot");
+        }
+        fn tick(&mut self, _now: Timestamp, _flow: &Flow) {
+            self.hear("tick");
+        }
+        fn tick_gap(&self) -> Option<Delay> {
+            self.hear("tick_gap");
+            None
+        }
+        fn watched(&self, _flow: &Flow) -> Vec<StepIndex> {
+            self.hear("watched");
+            Vec::new()
+        }
+        fn activities(&mut self, _step: StepIndex, _activities: &[ActivitySeen]) {
+            self.hear("activities");
+        }
+        fn compare(&mut self, _beside: &Beside) {
+            self.hear("compare");
+        }
+        fn finish(&mut self, _now: Timestamp, _flow: &Flow) {
+            self.hear("finish");
+        }
+    }
+
+    #[test]
+    fn what_shows_the_flow_is_told_everything() {
+        let header = json!({
+            "id": "7f3a9c", "plan_name": "night", "plan_file": "", "plan_sha256": "", "environment": "",
+            "plan_text": "version: 1\nname: night\nworkspace: w\nsteps: { a: {} }\n", "run_key": "",
+            "inputs": {}, "env": {}, "created_at": "2026-11-24T23:50:00.000Z", "emulated": false,
+            "max_parallel": 20, "seed": 1, "trust": {}
+        });
+        let flow = Flow::from_header(serde_json::from_value(header).expect("a header")).expect("a flow");
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let target = Target {
+            host: "localhost:4318".to_owned(),
+            export_limit: EXPORT_LIMIT,
+            parent: None,
+            is_sampled: true,
+            is_queue_set: false,
+        };
+        let http = Http::new(&HttpSettings::default()).expect("TLS");
+        let at = Timestamp::default();
+        let probe = Box::new(Probe(Arc::clone(&heard)));
+        let mut traced = Traced::before(probe, &flow, &[], &target, http, Box::new(|| None), at);
+        traced.compare(&Beside::default());
+        traced.on(&Recorded { seq: 1, at, event: Event::CancelRequested }, &flow);
+        traced.note(at, "");
+        traced.ask(at, &["?"]);
+        traced.typed();
+        traced.pause(at);
+        traced.snapshot(at, &flow);
+        traced.tick(at, &flow);
+        traced.tick_gap();
+        traced.watched(&flow);
+        traced.activities(StepIndex(0), &[]);
+        traced.finish(at, &flow);
+        let want = [
+            "compare",
+            "on",
+            "note",
+            "ask",
+            "typed",
+            "pause",
+            "snapshot",
+            "tick",
+            "tick_gap",
+            "watched",
+            "activities",
+            "finish",
+        ];
+        assert_eq!(*heard.lock().expect("nobody panics"), want);
+    }
 }

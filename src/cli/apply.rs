@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::load::{self, LoadedPlan};
 use crate::cli::resume::{self, Way, tell};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, commit, earlier, emulate, outlet, own, pace, plan, secrets};
+use crate::cli::{block_on, commit, earlier, emulate, outlet, own, pace, plan, report, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Capacities, Definitions, Flow, FlowHeader, FlowId};
 use crate::journal::Journal;
@@ -30,6 +30,9 @@ pub(super) fn run(args: &Apply, settings: &Settings) -> Result<u8, Failure> {
 }
 
 fn carry_out(args: &Apply, settings: &Settings) -> Result<Driven, Failure> {
+    let others = [Some(args.plan.as_path()), args.chosen.inputs.file.as_deref(), args.script.as_deref()];
+    let others: Vec<&Path> = others.into_iter().flatten().collect();
+    report::check(args.driving.report.as_deref(), &others)?;
     let mut loaded = load::plan(&args.plan, &args.chosen, true, settings, &mut outlet::stderr())?;
     loaded.narrow(&args.steps.selection())?;
     let pace = pace::read(&args.driving, args.emulate)?;
@@ -212,7 +215,7 @@ fn header(
         Some(saved) => (saved.plan_file().to_owned(), saved.plan.selection.clone()),
         None => (args.plan.display().to_string(), args.steps.selection()),
     };
-    let commit = commit::of(Path::new(&plan_file));
+    let commit = commit::of(Path::new(&plan_file), &loaded.text);
     Ok(FlowHeader {
         id: new_id(journal)?,
         plan_name: plan.name.clone(),

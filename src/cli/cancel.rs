@@ -1,5 +1,7 @@
 //! `synflow cancel [FLOW]`: ends a flow, or one step of it, and waits until that is true.
 
+use std::path::Path;
+
 use crate::cli::args::Cancel;
 use crate::cli::connect::{self, Connections};
 use crate::cli::drive::{self, Next, Owned};
@@ -8,7 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::find::find_step;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, load, own, pace, secrets, show, signals};
+use crate::cli::{block_on, load, own, pace, report, secrets, show, signals};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Capacities, Definitions, Event, Flow, FlowHeader, StepState};
 use crate::journal::{Holding, Journal};
@@ -40,6 +42,7 @@ fn carry_out(args: &Cancel, settings: &Settings) -> Result<Driven, Failure> {
     if args.flow.is_none() {
         tell(&format!("flow {} of {}", header.id, one_line(&header.plan_name)));
     }
+    report::check(args.driving.report.as_deref(), &[Path::new(&header.plan_file)])?;
     let flow = load::flow(&mut journal, &header.id)?;
     let step = args.step.as_deref().map(|name| find_step(&flow, name)).transpose()?;
     let step = step.map(|step| flow.step(step).id.clone());

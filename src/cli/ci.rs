@@ -5,13 +5,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::ReportForm;
 use crate::cli::failure::Failure;
 use crate::cli::outlet;
-use crate::cli::report::Told;
+use crate::cli::report::Text;
 use crate::cli::settings::Settings;
-use crate::flow::{Flow, FlowId};
-use crate::journal::Journal;
+use crate::flow::Flow;
 use crate::plan::{Checked, Diagnostic, Severity};
 use crate::report::ci::{Ci, CiLog, azure_ending, from_top, github_outputs};
 use crate::report::events::StreamLine;
@@ -51,11 +49,21 @@ pub(super) fn show_failure(failure: &Failure, ci: Option<Ci>) {
     say(&ci.issue(Severity::Error, None, "synflow", &text));
 }
 
-/// Hands on how a flow ended, and its page. `report` is where its report was to be written. What cannot be written is noted
-/// on stderr: it changes no exit code.
-pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, report: Option<&Path>, settings: &Settings) {
+/// Hands on how a flow ended, and its page. `report` is where its report was written. What cannot be written is noted on
+/// stderr: it changes no exit code.
+pub(super) fn end(
+    flow: Option<&Flow>,
+    code: u8,
+    at: Timestamp,
+    report: Option<&Path>,
+    page: Option<Text>,
+    settings: &Settings,
+) {
     let Some(ci) = settings.ci else { return };
-    let page = flow.and_then(|flow| match write_page(flow, ci, settings) {
+    let write = |flow: &Flow, page: Text| {
+        page.and_then(|page| write_page(flow, &page, ci, settings).map_err(|error| error.to_string()))
+    };
+    let page = flow.zip(page).and_then(|(flow, page)| match write(flow, page) {
         Ok(path) => path,
         Err(error) => {
             note(&format!("the summary of the job cannot be written: {error}"));
@@ -63,8 +71,7 @@ pub(super) fn end(flow: Option<&Flow>, code: u8, at: Timestamp, report: Option<&
         }
     });
     // A later step may work in another folder.
-    let report = report.map(|report| folders(settings).0.join(report));
-    let report = report.filter(|report| flow.is_some() && report.is_file()).or_else(|| page.clone());
+    let report = report.map(|report| folders(settings).0.join(report)).or_else(|| page.clone());
     let values = values(flow, code, at, report.as_deref());
     match ci {
         Ci::Github => {
@@ -104,8 +111,7 @@ fn has_issues(flow: &Flow) -> bool {
 }
 
 /// Writes the flow's page, and hands it on where that is a matter of a file; returns where it stands.
-fn write_page(flow: &Flow, ci: Ci, settings: &Settings) -> io::Result<Option<PathBuf>> {
-    let page = page(&flow.header().id, settings)?;
+fn write_page(flow: &Flow, page: &str, ci: Ci, settings: &Settings) -> io::Result<Option<PathBuf>> {
     if let (Ci::Github, Some(path)) = (ci, settings.env("GITHUB_STEP_SUMMARY")) {
         append(path, &format!("{page}\n"))?;
     }
@@ -117,15 +123,6 @@ fn write_page(flow: &Flow, ci: Ci, settings: &Settings) -> io::Result<Option<Pat
     let path = Path::new(folder).join(format!("synflow-{}.md", flow.header().id));
     fs::write(&path, page)?;
     Ok(Some(path))
-}
-
-/// Returns the page of a flow, as `synflow report --format markdown` makes it.
-fn page(id: &FlowId, settings: &Settings) -> Result<String, io::Error> {
-    let gone = || io::Error::other("the journal is not there any more");
-    let mut journal =
-        Journal::open_existing(&settings.state_dir).map_err(io::Error::other)?.ok_or_else(gone)?;
-    let told = Told::read(&mut journal, id).map_err(|failure| io::Error::other(failure.lines.join(": ")))?;
-    Ok(told.text(ReportForm::Markdown))
 }
 
 fn append(path: &str, text: &str) -> io::Result<()> {

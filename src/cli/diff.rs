@@ -1,13 +1,13 @@
 //! `synflow diff BEFORE [AFTER]`: what two plans, a plan and a flow, or two flows say differently.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::cli::args::Diff;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::git::{self, Reach};
 use crate::cli::settings::Settings;
 use crate::cli::{load, outlet, put_value};
 use crate::diff;
@@ -114,12 +114,11 @@ fn revised(path: &Path, revision: &str, args: &Diff, settings: &Settings) -> Res
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut git = Command::new("git");
-    git.arg("-C").arg(folder).args(["show", &format!("{revision}:./{file}")]);
-    let output = git.output().map_err(|error| failed(&format!("git cannot be run: {error}")))?;
-    if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
+    let answer = git::ask(folder, &["show", &format!("{revision}:./{file}")], None, Reach::Network);
+    let answer = answer.map_err(|error| failed(&format!("git cannot be run: {error}")))?;
+    if !answer.is_good {
+        return Err(failed(String::from_utf8_lossy(&answer.stderr).trim()));
     }
-    let loaded = load::text(path, &name, &output.stdout, &args.chosen, settings, &mut outlet::stderr())?;
+    let loaded = load::text(path, &name, &answer.stdout, &args.chosen, settings, &mut outlet::stderr())?;
     Ok(Side { name, plan: loaded.plan, flow: None })
 }

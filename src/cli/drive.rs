@@ -9,7 +9,7 @@ use crate::cli::ending::Driven;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
 use crate::cli::{ci, expected, outlet, pace, show, signals, traces};
-use crate::driver::{DriveError, Driver, Ending, Goal, Pace};
+use crate::driver::{DriveError, Driver, Ending, Goal, Leaving, Pace};
 use crate::flow::{Capacities, Event, Flow, FlowId, RunId, Trust};
 use crate::hook::Post;
 use crate::journal::{Journal, JournalError};
@@ -73,20 +73,24 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
     let studios = show::find_studios(&flow, &clients, &shown);
     let durations = expected.durations().clone();
     let report = reports(args, &flow, shown.report(expected), settings);
-    let mut report = traces::along(report, &flow, &mut journal, &http, settings);
+    let leaving = Leaving::default();
+    let mut report = traces::along(report, &flow, &mut journal, &http, &leaving, settings);
     report.compare(&Beside { usual: expected::usual(&mut journal, &flow)?, ..Beside::default() });
     let post = Post::new(http, pace::hook_limit(args)?);
-    let mut driver =
-        Driver::new(flow, pace, journal, clients, secrets, report).with_durations(durations).with_post(post);
+    let mut driver = Driver::new(flow, pace, journal, clients, secrets, report)
+        .with_durations(durations)
+        .with_post(post)
+        .with_leaving(leaving.clone());
     let (sender, mut wishes) = mpsc::unbounded_channel();
     let ended = tokio::select! {
         ended = driver.drive(&opening, goal, &mut wishes) => Some(ended),
-        () = signals::obey(sender, settings.is_at_terminal, is_emulated) => None,
+        () = signals::obey(sender, &leaving, settings.is_at_terminal, is_emulated) => None,
         () = studios => unreachable!("it never ends"),
     };
     let flow = driver.flow().clone();
     let failed = |failure: Failure| {
-        Ok(Driven { code: failure.exit.code(), flow: driver.flow().clone(), failure: Some(failure) })
+        let (code, flow, leaving) = (failure.exit.code(), driver.flow().clone(), leaving.clone());
+        Ok(Driven { code, flow, failure: Some(failure), leaving })
     };
     let Some(ended) = ended else { return failed(left_at_once(&id, is_emulated, next)) };
     let code = match ended {
@@ -109,7 +113,7 @@ pub(super) async fn drive(owned: Owned, args: &Driving, settings: &Settings) -> 
             );
         }
     };
-    Ok(Driven::new(code, flow))
+    Ok(Driven { code, flow, failure: None, leaving: leaving.clone() })
 }
 
 /// Returns what the journal has learnt of the workspaces from real flows.

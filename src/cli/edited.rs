@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::args::Inputs;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::load;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
+use crate::cli::{commit, load};
 use crate::diff::{self, Change};
 use crate::flow::{Event, Flow, Outcome};
 use crate::plan::{Plan, SecretText, Step, StepId, StepIndex, render_parameters};
@@ -38,6 +38,7 @@ pub(super) fn read(path: &Path, given: &Inputs, flow: &Flow, settings: &Settings
     Ok(Event::PlanChanged {
         plan_file: path.display().to_string(),
         plan_sha256: load::sha256(&loaded.text),
+        commit: commit::of(path, &loaded.text),
         plan_text: loaded.text,
         inputs: loaded.plan.inputs.clone(),
         env: loaded.plan.env.clone(),

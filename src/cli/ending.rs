@@ -5,11 +5,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cli::args::{Driving, Output, Stream};
+use crate::cli::ci;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::outlet::{Background, put_value};
+use crate::cli::report::{self, Making};
 use crate::cli::settings::Settings;
-use crate::cli::{ci, report};
-use crate::driver::now;
+use crate::driver::{Leaving, now};
 use crate::flow::Flow;
 use crate::report::events::{Problem, StreamLine};
 use crate::report::json as of_flow;
@@ -18,8 +19,11 @@ use crate::time::Timestamp;
 /// How long a reader of the stream may take for the next piece, once the flow has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same where the process was asked to leave.
-const PATIENCE_WHEN_LEAVING: Duration = Duration::from_secs(1);
+/// The same where the flow goes on without this process.
+const PATIENCE_WHEN_LEFT: Duration = Duration::from_secs(1);
+
+/// How much of the time that a process has left, once it was asked to leave, is for reports.
+const LEFT_TO_REPORTS: Duration = Duration::from_millis(200);
 
 /// How far a process came with a flow.
 pub(super) struct Driven {
@@ -29,12 +33,14 @@ pub(super) struct Driven {
     pub(super) flow: Flow,
     /// Why the process could not go on, if so.
     pub(super) failure: Option<Failure>,
+    /// When it must be gone, if it was asked to leave.
+    pub(super) leaving: Leaving,
 }
 
 impl Driven {
     /// Makes what came of a flow that the process has followed as far as it was asked to.
-    pub(super) const fn new(code: u8, flow: Flow) -> Self {
-        Self { code, flow, failure: None }
+    pub(super) fn new(code: u8, flow: Flow) -> Self {
+        Self { code, flow, failure: None, leaving: Leaving::default() }
     }
 }
 
@@ -46,17 +52,22 @@ pub(super) fn tell(
     args: &Driving,
     settings: &Settings,
 ) -> Result<u8, Failure> {
-    let (flow, code, failure) = match done {
-        Ok(Driven { code, flow, failure: None }) => (Some(flow), code, None),
-        Ok(Driven { flow, failure: Some(failure), .. }) => (Some(flow), failure.exit.code(), Some(failure)),
-        Err(failure) => (None, failure.exit.code(), Some(failure)),
+    let (flow, code, failure, leaving) = match done {
+        Ok(Driven { code, flow, failure: None, leaving }) => (Some(flow), code, None, leaving),
+        Ok(Driven { flow, failure: Some(failure), leaving, .. }) => {
+            (Some(flow), failure.exit.code(), Some(failure), leaving)
+        }
+        Err(failure) => (None, failure.exit.code(), Some(failure), Leaving::default()),
     };
     let (flow, at) = (flow.as_ref(), now());
-    let is_written = close(args.output, flow, at, code, failure.as_ref());
-    if let Some(flow) = flow {
-        report::at_end(args.report.as_deref(), &flow.header().id, settings);
-    }
-    ci::end(flow, code, at, args.report.as_deref(), settings);
+    // Beside a reader of stdout that takes its time.
+    let making = flow.map(|flow| Making::begin(&flow.header().id, args.report.is_some(), settings));
+    let is_written = close(args.output, flow, at, code, failure.as_ref(), &leaving);
+    let (html, markdown) = making.map(|making| making.wait(leaving.left())).unwrap_or_default();
+    let report = args.report.as_deref().filter(|path| {
+        flow.zip(html).is_some_and(|(flow, html)| report::at_end(path, html, flow, failure.is_none()))
+    });
+    ci::end(flow, code, at, report, markdown, settings);
     match failure {
         Some(failure) => Err(failure),
         None => is_written.map(|()| code),
@@ -67,7 +78,7 @@ pub(super) fn tell(
 ///
 /// Fails with exit 2 if stdout takes nothing.
 pub(super) fn followed(flow: &Flow, code: u8, output: Stream) -> Result<(), Failure> {
-    close(output, Some(flow), now(), code, None)
+    close(output, Some(flow), now(), code, None, &Leaving::default())
 }
 
 /// Ends what stdout gets.
@@ -77,14 +88,17 @@ fn close(
     at: Timestamp,
     code: u8,
     failure: Option<&Failure>,
+    leaving: &Leaving,
 ) -> Result<(), Failure> {
     match (output, flow) {
         (Stream::Jsonl, _) => {
             let line = StreamLine::end(flow, at, code, failure.map(problem));
             // It takes everything.
             drop(Background.write_all(line.text().as_bytes()));
-            let is_leaving = [Exit::Detached, Exit::Interrupted].iter().any(|exit| exit.code() == code);
-            Background::drain(if is_leaving { PATIENCE_WHEN_LEAVING } else { PATIENCE });
+            let is_left = [Exit::Detached, Exit::Interrupted].iter().any(|exit| exit.code() == code);
+            Background::drain(if is_left { PATIENCE_WHEN_LEFT } else { PATIENCE }, || {
+                leaving.left().is_none_or(|left| left > LEFT_TO_REPORTS)
+            });
             Ok(())
         }
         (Stream::Json, Some(flow)) => put_value(&of_flow::status(flow, at), Output::Json, String::new),

@@ -16,9 +16,6 @@ use crate::time::{Delay, Timestamp};
 /// How many steps of earlier flows are read: a plan of ten thousand must not begin late because it was big before.
 const STEPS_READ_MAX: usize = 20_000;
 
-/// How many flows back a flow is looked for whose forecast is told after its end.
-const LOOKED_BACK_MAX: usize = 500;
-
 /// What earlier flows of a plan have shown.
 #[derive(Debug, Default)]
 pub(super) struct History {
@@ -88,10 +85,8 @@ pub(super) fn history(
 /// Fails if the journal cannot be read. A flow that this version cannot read is passed over.
 pub(super) fn before(journal: &mut Journal, id: &FlowId) -> Result<Known, JournalError> {
     let Some(header) = journal.header(id)? else { return Ok(Known::default()) };
-    let (name, environment) = (&header.plan_name, &header.environment);
-    let newest = journal.newest_of_plan(name, environment, header.emulated, LOOKED_BACK_MAX)?;
-    let earlier = newest.into_iter().skip_while(|other| other != id).skip(1).take(DURATIONS_MAX);
-    let history = read(journal, earlier.collect());
+    let earlier = journal.before_of_plan(&header, DURATIONS_MAX)?;
+    let history = read(journal, earlier);
     let begun = header.created_at;
     let end = Flow::from_header(header).ok().filter(|flow| is_foreseen(flow, &history.durations));
     let end =

@@ -11,7 +11,6 @@ use crate::cli::outlet;
 use crate::cli::put;
 use crate::cli::settings::Settings;
 use crate::driver::now;
-use crate::journal::Journal;
 use crate::report::graph::{self, Drawing, MERMAID_EDGES_MAX, MERMAID_TEXT_MAX};
 
 /// Draws a plan or a flow. Fails with exit 3 if the plan cannot be drawn, with 2 if a name fits nothing or the picture
@@ -69,9 +68,7 @@ fn of_flow(name: Option<&str>, args: &Graph, settings: &Settings) -> Result<Draw
             "leave out `--input`, `--inputs`, `--env`, `--select` and `--exclude`, or name a plan's file",
         )));
     }
-    let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else {
-        return Err(no_plan(load::no_journal(settings)));
-    };
+    let mut journal = load::journal_to_read(settings).map_err(no_plan)?;
     let header = journal.find(name).map_err(|error| no_plan(Failure::from(error)))?;
     let flow = load::flow(&mut journal, &header.id)?;
     Ok(graph::draw(flow.plan(), Some((&flow, now())), args.expand))

@@ -500,17 +500,19 @@ pub(super) fn flow(journal: &mut Journal, id: &FlowId) -> Result<Flow, Failure> 
 ///
 /// Fails with exit 2 if there is none, and with 12 if it cannot be used.
 pub(super) fn journal(settings: &Settings) -> Result<Journal, Failure> {
-    let folder = &settings.state_dir;
-    if Journal::open_existing(folder)?.is_none() {
-        return Err(no_journal(settings));
-    }
-    Ok(Journal::open(folder)?)
+    drop(journal_to_read(settings)?);
+    Ok(Journal::open(&settings.state_dir)?)
 }
 
-/// Says that nothing was ever run, or that the wrong folder was named.
-pub(super) fn no_journal(settings: &Settings) -> Failure {
-    Failure::new(Exit::Usage, format!("there is no journal in `{}` yet", settings.state_dir.display()))
-        .hint("`synflow apply PLAN` begins one; `--state-dir` names another folder")
+/// Opens the journal for reading.
+///
+/// Fails with exit 2 if there is none, for nothing was ever run or the wrong folder was named, and with 12 if it cannot be
+/// used.
+pub(super) fn journal_to_read(settings: &Settings) -> Result<Journal, Failure> {
+    Journal::open_existing(&settings.state_dir)?.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("there is no journal in `{}` yet", settings.state_dir.display()))
+            .hint("`synflow apply PLAN` begins one; `--state-dir` names another folder")
+    })
 }
 
 /// Returns the SHA-256 of a text in hexadecimal digits, as `sha256sum` prints it.

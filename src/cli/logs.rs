@@ -1,6 +1,6 @@
 //! `synflow logs STEP`: what the runs of a step did, from the journal and, where it must, from the workspace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::cli::args::{Logs, Output};
 use crate::cli::connect::{self, Connections};
@@ -9,13 +9,10 @@ use crate::cli::find::find_step;
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
 use crate::cli::{block_on, load, own, put_value, secrets};
-use crate::driver::now;
-use crate::flow::{ActivitiesKept, ActivitySeen, Attempt, ChildActivities, Flow, RunActivities, RunId, kept};
-use crate::journal::Journal;
-use crate::plan::{SecretText, StepId, StepIndex, StepKind};
+use crate::driver::{hide, now, read_all_activities, sent};
+use crate::flow::{ActivitiesKept, Attempt, Flow, kept};
+use crate::plan::{StepId, StepIndex, StepKind};
 use crate::report::logs::{self, AttemptLog, StepLog, Told};
-use crate::secret::{Secrets, Wanted};
-use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::Delay;
 
 /// How many child runs of one run are read.
@@ -32,9 +29,7 @@ const RECALL_MAX: Delay = Delay::from_secs(20);
 /// Fails with exit 2 if the name fits no flow or several, or the flow has no such step or attempt, with 12 if the journal
 /// cannot be read, and, after what the journal has is printed, with 10 or 11 if the workspace cannot be asked.
 pub(super) fn run(args: &Logs, settings: &Settings) -> Result<(), Failure> {
-    let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else {
-        return Err(load::no_journal(settings));
-    };
+    let mut journal = load::journal_to_read(settings)?;
     let header = journal.find(args.flow.as_deref())?;
     let is_driven = own::is_driven(&mut journal, &header)?;
     let flow = load::flow(&mut journal, &header.id)?;
@@ -129,15 +124,19 @@ fn ask(flow: &Flow, logs: &mut [StepLog<'_>], args: &Logs, settings: &Settings) 
     let mut connections = Connections::prepare(settings, &args.sign_in)?;
     let secrets = secrets::prepare(&mut connections, &flow.header().plan_file, 0)?;
     block_on(async {
-        secrets.recall(&secrets_of(flow, logs), RECALL_MAX).await;
+        // What a step was sent may stand in the run of another one.
+        secrets.recall(&sent(flow), RECALL_MAX).await;
         for log in logs.iter_mut() {
             let place = flow.step(log.step);
             let workspace = &flow.plan().workspaces[place.workspace];
             let client = connections.client(workspace, connect::ASKING)?;
             for log in log.attempts.iter_mut().filter(|log| is_open(log)) {
-                match read(&client, &place.pipeline, log.attempt.run).await {
+                match read_all_activities(&client, &place.pipeline, log.attempt.run, CHILDREN_MAX).await {
                     Ok(mut read) => {
-                        hide(&secrets, workspace.cloud, &log.attempt.secrets, &mut read);
+                        let below = read.below.values_mut().map(|child| &mut child.rows);
+                        for rows in [&mut read.rows].into_iter().chain(below) {
+                            hide(&secrets, workspace.cloud, &log.attempt.secrets, rows);
+                        }
                         log.told = Told::live(&read, args.live);
                         log.note = None;
                     }
@@ -150,47 +149,4 @@ fn ask(flow: &Flow, logs: &mut [StepLog<'_>], args: &Logs, settings: &Settings) 
         }
         Ok(())
     })
-}
-
-/// Returns the secrets that the attempts have sent: the service may repeat them.
-fn secrets_of(flow: &Flow, logs: &[StepLog<'_>]) -> BTreeSet<Wanted> {
-    let of = |log: &StepLog<'_>| -> Vec<Wanted> {
-        let cloud = flow.plan().workspaces[flow.step(log.step).workspace].cloud;
-        let sent = log.attempts.iter().flat_map(|log| &log.attempt.secrets);
-        sent.flat_map(SecretText::references).map(|reference| (cloud, reference.clone())).collect()
-    };
-    logs.iter().flat_map(of).collect()
-}
-
-/// Reads the activities of a run and of the runs below it, those that go on among them.
-async fn read(client: &SynapseClient, pipeline: &str, run: RunId) -> Result<RunActivities, CallFailure> {
-    let mut read = RunActivities::of(client.activities(pipeline, run).await?);
-    let children = |rows: &[ActivitySeen]| rows.iter().filter_map(|row| row.child).collect::<Vec<RunId>>();
-    let mut open = children(&read.rows);
-    open.reverse();
-    while let Some(child) = open.pop() {
-        if read.below.len() >= CHILDREN_MAX || read.below.contains_key(&child) {
-            continue;
-        }
-        let below = match client.run(child).await? {
-            Some(seen) => {
-                let rows = client.activities(&seen.pipeline, child).await?;
-                open.extend(children(&rows).into_iter().rev());
-                ChildActivities { pipeline: seen.pipeline, rows }
-            }
-            None => ChildActivities::default(),
-        };
-        read.below.insert(child, below);
-    }
-    Ok(read)
-}
-
-/// Takes secrets out of what a workspace has told.
-fn hide(secrets: &Secrets, cloud: crate::plan::Cloud, sent: &[SecretText], read: &mut RunActivities) {
-    let below = read.below.values_mut().flat_map(|child| &mut child.rows);
-    for row in read.rows.iter_mut().chain(below) {
-        secrets.hide(cloud, sent, &mut row.error.code);
-        secrets.hide(cloud, sent, &mut row.error.message);
-        secrets.hide_in(cloud, sent, &mut row.output);
-    }
 }

@@ -25,6 +25,7 @@ mod find;
 mod flows;
 mod fmt;
 mod forms;
+mod git;
 mod graph;
 mod import;
 mod init;

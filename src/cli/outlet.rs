@@ -95,8 +95,9 @@ impl Background {
         })
     }
 
-    /// Waits until all is written, as long as the reader takes something within `patience`.
-    pub(super) fn drain(patience: Duration) {
+    /// Waits until all is written, as long as the reader takes something within `patience`, and `has_time` says that there
+    /// is time for it.
+    pub(super) fn drain(patience: Duration, has_time: impl Fn() -> bool) {
         let Some(worker) = WORKER.get() else { return };
         let (mut last, mut idle) = (usize::MAX, Duration::ZERO);
         loop {
@@ -105,6 +106,9 @@ impl Background {
                 waiting if waiting < last => (last, idle) = (waiting, Duration::ZERO),
                 _ if idle >= patience => return,
                 _ => idle += LOOK_GAP,
+            }
+            if !has_time() {
+                return;
             }
             std::thread::sleep(LOOK_GAP);
         }

@@ -10,7 +10,7 @@ use crate::cli::args::{Output, Prune};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::resume::tell;
 use crate::cli::settings::Settings;
-use crate::cli::{flows, load, moment, outlet, own, put, put_value};
+use crate::cli::{flows, load, moment, outlet, own, put_value};
 use crate::driver::now;
 use crate::flow::StepState;
 use crate::flow::forecast::DURATIONS_MAX;
@@ -35,26 +35,24 @@ pub(super) fn run(args: &Prune, settings: &Settings) -> Result<(), Failure> {
         let text = args.max_size.as_deref().unwrap_or_default();
         Failure::new(Exit::Usage, format!("`--max-size` cannot be `{text}`")).hint(why)
     })?;
-    let mut journal = if args.dry_run {
-        Journal::open_existing(&settings.state_dir)?.ok_or_else(|| load::no_journal(settings))?
-    } else {
-        load::journal(settings)?
-    };
+    let mut journal = if args.dry_run { load::journal_to_read(settings)? } else { load::journal(settings)? };
     let keep = args.keep.map_or(1, |keep| keep as usize);
     let claims_from = claims_from(&mut journal, now)?;
     let rules = PruneRules { before, bytes_max, keep, across_keys: args.across_keys, claims_from };
     let parting = journal.parting(&rules)?;
     if args.dry_run || parting.go.is_empty() {
-        return put_value(&value(&parting, None), args.output, || text(&parting, rules, args.dry_run));
+        let value = value(&parting, args.dry_run, None);
+        return put_value(&value, args.output, || text(&parting, rules, args.dry_run));
     }
     if settings.is_at_terminal && !args.yes {
-        put(&text(&parting, rules, true))?;
+        // A part of the question, not of the answer.
+        drop(outlet::stderr().write_all(text(&parting, rules, true).as_bytes()));
         ask()?;
     }
     let removed = journal.part(&parting)?;
     let after = shrink(&mut journal)?;
     let done = Done { removed, after };
-    put_value(&value(&parting, Some(&done)), args.output, || done.text(&parting))?;
+    put_value(&value(&parting, false, Some(&done)), args.output, || done.text(&parting))?;
     if removed < parting.go.len() {
         let others = counted(parting.go.len() - removed, "flow");
         tell(&format!("note: {others} stay: they were taken up meanwhile"));
@@ -111,13 +109,12 @@ fn claims_from(journal: &mut Journal, now: Timestamp) -> Result<Timestamp, Failu
 
 /// Makes the file smaller, if nobody drives a flow: others could not write meanwhile.
 fn shrink(journal: &mut Journal) -> Result<Result<u64, String>, Failure> {
-    if own::is_anyone_driving(journal)? {
-        return Ok(Err(
-            "a flow is under way; the next `synflow flows prune` makes the file smaller".to_owned()
-        ));
-    }
-    Ok(match journal.shrink() {
-        Ok(()) => Ok(journal.size()?.0),
+    let is_shrunk = if own::is_anyone_driving(journal)? { Ok(false) } else { journal.shrink() };
+    Ok(match is_shrunk {
+        Ok(true) => Ok(journal.size()?.0),
+        Ok(false) => {
+            Err("a flow is under way; the next `synflow flows prune` makes the file smaller".to_owned())
+        }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             Err(cause.unwrap_or_else(|| error.to_string()))
@@ -224,7 +221,7 @@ fn reason(why: Kept, rules: PruneRules) -> String {
     }
 }
 
-fn value(parting: &Parting, done: Option<&Done>) -> Value {
+fn value(parting: &Parting, is_dry: bool, done: Option<&Done>) -> Value {
     let groups = groups(parting).into_iter().map(|(group, leaving)| {
         json!({
             "plan": group.0,
@@ -242,7 +239,7 @@ fn value(parting: &Parting, done: Option<&Done>) -> Value {
     };
     let kept = parting.kept.iter().map(|(why, count)| (word(*why).to_owned(), json!(count)));
     json!({
-        "dry_run": done.is_none(),
+        "dry_run": is_dry,
         "flows": parting.go.iter().map(|leaving| &leaving.flow).collect::<Vec<_>>(),
         "removed": done.map_or(0, |done| done.removed),
         "stay": parting.stay,

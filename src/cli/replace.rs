@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// and puts that in its place.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let (path, permissions) = match fs::metadata(path) {
+        // A pipe or a device stays one, too.
+        Ok(found) if !found.is_file() => return fs::write(path, text),
         // A link stays a link.
         Ok(found) => (fs::canonicalize(path)?, Some(found.permissions())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),

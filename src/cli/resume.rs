@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Driving, Inputs, Resume};
 use crate::cli::connect::{self, Connections};
@@ -11,7 +11,7 @@ use crate::cli::drive::{self, Next, Owned};
 use crate::cli::ending::{self, Driven};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::settings::Settings;
-use crate::cli::{block_on, edited, load, outlet, own, pace, secrets};
+use crate::cli::{block_on, edited, load, outlet, own, pace, report, secrets};
 use crate::driver::{Goal, Pace, now};
 use crate::flow::{Definitions, Event, Flow, Recorded, StepState, resume};
 use crate::graph::select;
@@ -52,6 +52,8 @@ fn carry_out(args: &Resume, settings: &Settings) -> Result<Driven, Failure> {
         };
         tell(&format!("flow {} of {}{environment}", header.id, one_line(&header.plan_name)));
     }
+    let others = [Some(Path::new(&header.plan_file)), args.plan.as_deref(), args.inputs.file.as_deref()];
+    report::check(args.driving.report.as_deref(), &others.into_iter().flatten().collect::<Vec<_>>())?;
     let way = Way {
         plan: args.plan.clone(),
         inputs: args.inputs.clone(),

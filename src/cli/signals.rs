@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::cli::keyboard::{Keyboard, Typed};
-use crate::driver::Wish;
+use crate::driver::{Leaving, Wish};
 
 /// What a person at the terminal is asked, in lines that fit on it.
 const QUESTION: [&str; 2] = [
@@ -31,8 +31,10 @@ const CLEARING: Duration = Duration::from_millis(60);
 enum Signal {
     /// Ctrl-C: to end.
     Interrupt,
-    /// From the system, a parent, or a terminal that was closed: to end.
+    /// From the system or a parent: to end.
     Terminate,
+    /// The terminal, or the connection to it, was closed: to end. It may come more than once, and nobody is impatient.
+    HangUp,
     /// Ctrl-Z: to stop until it is told to go on.
     Stop,
 }
@@ -43,12 +45,24 @@ pub(super) async fn asked_to_leave() {
 }
 
 /// Turns signals and keys into wishes for the loop; becomes ready when the process must leave at once.
-pub(super) async fn obey(wishes: mpsc::UnboundedSender<Wish>, is_at_terminal: bool, is_emulated: bool) {
-    // The loop may have ended; then there is nothing left to wish for.
-    let wish = |wish: Wish| drop(wishes.send(wish));
+/// From then on `leaving` counts, and from the first wish to detach.
+pub(super) async fn obey(
+    wishes: mpsc::UnboundedSender<Wish>,
+    leaving: &Leaving,
+    is_at_terminal: bool,
+    is_emulated: bool,
+) {
+    let wish = |wish: Wish| {
+        if wish == Wish::Detach {
+            leaving.begin();
+        }
+        // The loop may have ended; then there is nothing left to wish for.
+        drop(wishes.send(wish));
+    };
     let mut signals = Signals::listen(is_at_terminal);
     let mut keyboard = is_at_terminal.then(Keyboard::listen);
-    let mut is_asked = false;
+    // Whether the question is open, and whether a signal has made this process leave.
+    let (mut is_asked, mut is_leaving) = (false, false);
     loop {
         tokio::select! {
             // A signal comes before what is typed after it.
@@ -59,14 +73,16 @@ pub(super) async fn obey(wishes: mpsc::UnboundedSender<Wish>, is_at_terminal: bo
                     tokio::time::sleep(CLEARING).await;
                     stop();
                 }
-                _ if is_asked => return,
+                Signal::Interrupt if is_asked || is_leaving => return leaving.begin(),
+                Signal::Terminate if is_leaving => return,
                 Signal::Interrupt if is_at_terminal => {
                     wish(Wish::Ask(if is_emulated { &EMULATED_QUESTION } else { &QUESTION }));
                     is_asked = true;
                 }
-                Signal::Interrupt | Signal::Terminate => {
+                // Also while the question is open: whoever was asked may be gone.
+                Signal::Interrupt | Signal::Terminate | Signal::HangUp => {
                     wish(Wish::Detach);
-                    is_asked = true;
+                    is_leaving = true;
                 }
             },
             typed = typed(&mut keyboard) => {
@@ -138,7 +154,6 @@ impl Signals {
         Self {
             interrupt: listen(SignalKind::interrupt()),
             terminate: listen(SignalKind::terminate()),
-            // The terminal or the connection to it was closed.
             hangup: listen(SignalKind::hangup()),
             stop: to_stop
                 .then(|| listen(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw())))
@@ -150,7 +165,7 @@ impl Signals {
         tokio::select! {
             () = heard(&mut self.interrupt) => Signal::Interrupt,
             () = heard(&mut self.terminate) => Signal::Terminate,
-            () = heard(&mut self.hangup) => Signal::Terminate,
+            () = heard(&mut self.hangup) => Signal::HangUp,
             () = heard(&mut self.stop) => Signal::Stop,
         }
     }

@@ -5,14 +5,11 @@ use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
 use crate::cli::{expected, load, own, put_value};
 use crate::driver::now;
-use crate::journal::Journal;
 use crate::report::{json, table};
 
 /// Prints the flow. Fails with exit 2 if the name fits no flow or several, and with 12 if the journal cannot be read.
 pub(super) fn run(args: &Status, settings: &Settings) -> Result<(), Failure> {
-    let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else {
-        return Err(load::no_journal(settings));
-    };
+    let mut journal = load::journal_to_read(settings)?;
     let header = journal.find(args.flow.as_deref())?;
     let driver = own::driver(&mut journal, &header)?;
     let flow = load::flow(&mut journal, &header.id)?;

@@ -1,7 +1,7 @@
 //! Traces of flows, where the environment asks for them (`docs/tracing.md`). Nothing here fails a flow.
 
 use crate::cli::settings::Settings;
-use crate::driver::now;
+use crate::driver::{Leaving, now};
 use crate::flow::Flow;
 use crate::journal::Journal;
 #[cfg(feature = "otel")]
@@ -19,6 +19,7 @@ pub(super) fn along(
     flow: &Flow,
     journal: &mut Journal,
     http: &Http,
+    leaving: &Leaving,
     settings: &Settings,
 ) -> Box<dyn Report> {
     let Some(variable) = asking(settings) else { return report };
@@ -27,7 +28,9 @@ pub(super) fn along(
         Ok(target) => {
             // A journal that cannot be read cannot be written either: the flow fails of that in a moment.
             let earlier = journal.events_after(&flow.header().id, 0).unwrap_or_default();
-            return Traced::before(report, flow, &earlier, &target, http.clone(), now());
+            let leaving = leaving.clone();
+            let left = Box::new(move || leaving.left());
+            return Traced::before(report, flow, &earlier, &target, http.clone(), left, now());
         }
         Err(why) => report.note(now(), &format!("{variable} asks for traces, and none are sent: {why}")),
     }

@@ -24,7 +24,7 @@ const LOOK_AGAIN: Delay = Delay::from_ms(500);
 /// Fails with exit 2 if the name fits no flow or several, and with 12 if the journal cannot be read. A signal leaves, exit
 /// 130: the flow goes on.
 pub(super) fn run(args: &Watch, settings: &Settings) -> Result<u8, Failure> {
-    let mut journal = open(settings)?;
+    let mut journal = load::journal_to_read(settings)?;
     let header = journal.find(args.flow.as_deref())?;
     let mut all: Vec<Box<dyn Report>> = Vec::new();
     let flow = match args.output {
@@ -65,11 +65,6 @@ fn streamed(journal: &mut Journal, header: FlowHeader) -> Result<(Flow, Events<B
     Ok((flow, events))
 }
 
-/// Opens the journal afresh each time: on a drive that other machines write to, an open file does not show what they wrote.
-fn open(settings: &Settings) -> Result<Journal, Failure> {
-    Journal::open_existing(&settings.state_dir)?.ok_or_else(|| load::no_journal(settings))
-}
-
 /// Shows what happens until there is nothing to wait for; returns the flow as it is then, and the exit code.
 async fn follow(
     mut flow: Flow,
@@ -85,7 +80,8 @@ async fn follow(
     let signal = signals::asked_to_leave();
     tokio::pin!(signal);
     loop {
-        let mut journal = open(settings)?;
+        // Afresh each time: on a drive that other machines write to, an open file does not show what they wrote.
+        let mut journal = load::journal_to_read(settings)?;
         // Before the events are read: all that an owner who is gone has recorded is then among them.
         let is_driven = own::is_driven(&mut journal, flow.header())?;
         for recorded in journal.events_after(&id, flow.last_seq())? {

@@ -17,9 +17,7 @@ use crate::time::{Delay, Timestamp};
 /// Fails with exit 2 if the name fits no flow or several, or the flow has no such step, and with 12 if the journal cannot be
 /// read.
 pub(super) fn run(args: &Why, settings: &Settings) -> Result<(), Failure> {
-    let Some(mut journal) = Journal::open_existing(&settings.state_dir)? else {
-        return Err(load::no_journal(settings));
-    };
+    let mut journal = load::journal_to_read(settings)?;
     let header = journal.find(args.flow.as_deref())?;
     let is_driven = own::is_driven(&mut journal, &header)?;
     let flow = load::flow(&mut journal, &header.id)?;

@@ -71,17 +71,41 @@ pub(super) async fn read_activities(
 ) -> Result<RunActivities, CallFailure> {
     let mut read = RunActivities::of(client.activities(pipeline, run).await?);
     while let Some(child) = read.next_below(below) {
-        match client.run(child).await? {
-            Some(seen) if !seen.status.is_terminal() => {
-                read.live.insert(child);
-            }
-            Some(seen) => {
-                let rows = client.activities(&seen.pipeline, child).await?;
-                read.below.insert(child, ChildActivities { pipeline: seen.pipeline, rows });
-            }
-            // Without this it would be asked for again.
-            None => drop(read.below.insert(child, ChildActivities::default())),
+        let seen = client.run(child).await?;
+        if seen.as_ref().is_some_and(|seen| !seen.status.is_terminal()) {
+            read.live.insert(child);
+            continue;
         }
+        read.below.insert(child, child_activities(client, child, seen).await?);
     }
     Ok(read)
+}
+
+/// Reads the activities of a run and of the runs below it, those that go on among them: of this many runs below.
+pub async fn read_all_activities(
+    client: &SynapseClient,
+    pipeline: &str,
+    run: RunId,
+    below_max: usize,
+) -> Result<RunActivities, CallFailure> {
+    let mut read = RunActivities::of(client.activities(pipeline, run).await?);
+    while read.below.len() < below_max
+        && let Some(child) = read.next_below(Below::All)
+    {
+        let seen = client.run(child).await?;
+        read.below.insert(child, child_activities(client, child, seen).await?);
+    }
+    Ok(read)
+}
+
+/// Reads the activities of a run below another one; of a run that the service does not know there are none, and it must
+/// not be asked for again.
+async fn child_activities(
+    client: &SynapseClient,
+    child: RunId,
+    seen: Option<RunSeen>,
+) -> Result<ChildActivities, CallFailure> {
+    let Some(seen) = seen else { return Ok(ChildActivities::default()) };
+    let rows = client.activities(&seen.pipeline, child).await?;
+    Ok(ChildActivities { pipeline: seen.pipeline, rows })
 }

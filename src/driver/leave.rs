@@ -1,6 +1,9 @@
 //! How a process leaves a flow: what others may ask of the loop, and how it ends before the flow does.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::driver::errand::Done;
 use crate::driver::{DriveError, Driver, Ending};
@@ -9,7 +12,13 @@ use crate::journal::JournalError;
 use crate::plan::{StepId, StepIndex};
 use crate::time::{Delay, Timestamp};
 
-/// How long start requests may still land when we leave: a signal must be obeyed within two seconds.
+/// How long a process that was asked to leave may take for all that it still has to do.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
+
+/// How much of that is left to traces, reports and whoever reads stdout.
+const AFTERWARDS: Duration = Duration::from_millis(700);
+
+/// How long start requests may still land when nobody has asked this process to leave.
 const LEAVE_WAIT: Duration = Duration::from_millis(1_500);
 
 /// How long start requests may still land when the journal is gone.
@@ -40,6 +49,29 @@ pub enum Wish {
 /// Where the wishes come from. Once every sender is gone, none comes.
 pub type Wishes = tokio::sync::mpsc::UnboundedReceiver<Wish>;
 
+/// When a process that was asked to leave must be gone: one point in time for all that it still does. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Leaving {
+    by: Arc<OnceLock<Instant>>,
+}
+
+impl Leaving {
+    /// Begins to count, unless that has begun: this process is asked to leave.
+    pub fn begin(&self) {
+        self.by.get_or_init(|| Instant::now() + LEAVE_MAX);
+    }
+
+    /// Returns how long this process may still take; nothing where nobody has asked it to leave.
+    pub fn left(&self) -> Option<Duration> {
+        self.by.get().map(|by| by.saturating_duration_since(Instant::now()))
+    }
+
+    /// Returns how long start requests may still land.
+    fn landing(&self) -> Duration {
+        self.left().map_or(LEAVE_WAIT, |left| left.saturating_sub(AFTERWARDS))
+    }
+}
+
 /// How far a process goes with a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
@@ -52,6 +84,13 @@ pub enum Goal {
 }
 
 impl Driver {
+    /// Takes the time by which this process must be gone once it is asked to leave.
+    #[must_use]
+    pub fn with_leaving(mut self, leaving: Leaving) -> Self {
+        self.leaving = leaving;
+        self
+    }
+
     /// Shows what a wish asks to be shown; says whether it was such a wish.
     pub(super) fn show(&mut self, wish: &Wish) -> bool {
         let now = self.clock.now();
@@ -82,7 +121,7 @@ impl Driver {
 
     /// Leaves while runs go on: lets start requests land for a moment, then says so in the journal.
     pub(super) async fn detach(&mut self) -> Result<Ending, DriveError> {
-        let deadline = tokio::time::sleep(LEAVE_WAIT);
+        let deadline = tokio::time::sleep(self.leaving.landing());
         tokio::pin!(deadline);
         while is_starting(&self.flow) {
             tokio::select! {
@@ -127,7 +166,7 @@ impl Driver {
                     Some(_) => {}
                     None => break,
                 },
-                Some(wish) = wishes.recv() => if wish == Wish::Detach { break },
+                Some(wish) = wishes.recv() => if !self.show(&wish) && wish == Wish::Detach { break },
                 () = &mut deadline => break,
             }
         }
@@ -138,4 +177,72 @@ impl Driver {
 /// Says whether the answer to a start request is still to come.
 fn is_starting(flow: &Flow) -> bool {
     flow.live().any(|step| flow.run(step).state == StepState::Starting)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::{LEAVE_MAX, LEAVE_WAIT, Leaving, Wish};
+    use crate::driver::errand::{Done, Errand};
+    use crate::driver::tests::driver;
+    use crate::journal::Journal;
+    use crate::plan::StepIndex;
+    use crate::report::Lines;
+
+    /// What was written, for whoever has a clone.
+    #[derive(Clone, Default)]
+    struct Screen(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_asked_to_leave_has_one_time_for_everything() {
+        let leaving = Leaving::default();
+        assert_eq!((leaving.left(), leaving.landing()), (None, LEAVE_WAIT));
+        let shared = leaving.clone();
+        shared.begin();
+        assert_eq!((leaving.left(), leaving.landing()), (Some(LEAVE_MAX), Duration::from_millis(1_300)));
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        leaving.begin();
+        let left = Duration::from_millis(500);
+        assert_eq!((shared.left(), shared.landing()), (Some(left), Duration::ZERO));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(shared.left(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_starts_without_a_journal_is_asked_all_the_same() {
+        let (mut driver, _folder) = driver();
+        let screen = Screen::default();
+        driver.report = Box::new(Lines::new(screen.clone()));
+        driver.spawn(Errand::Peek, async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Done::Peek(StepIndex(0), Ok(Vec::new()))
+        });
+        let (sender, mut wishes) = mpsc::unbounded_channel();
+        for wish in [Wish::Ask(&["detach or cancel?"]), Wish::Cancel, Wish::Detach] {
+            sender.send(wish).expect("somebody listens");
+        }
+        let nowhere = tempfile::tempdir().expect("a folder").path().join("a/file");
+        std::fs::create_dir_all(nowhere.parent().expect("it has one")).expect("a folder");
+        std::fs::write(&nowhere, "").expect("it is written");
+        let source = Box::new(Journal::open(&nowhere).expect_err("a file is no folder"));
+        driver.wind_down(source, Vec::new(), &mut wishes).await;
+        let told = String::from_utf8(screen.0.lock().expect("nobody panics").clone()).expect("it is text");
+        assert!(told.contains("detach or cancel?"), "{told}");
+        assert!(!driver.tasks.is_empty(), "it did not wait for the answer");
+    }
 }

@@ -32,7 +32,9 @@ use crate::synapse::{CallFailure, SynapseClient};
 use crate::time::{Delay, Timestamp};
 
 pub use clock::now;
-pub use leave::{Goal, Wish, Wishes};
+pub use errand::read_all_activities;
+pub use leave::{Goal, Leaving, Wish, Wishes};
+pub use unspoken::{hide, sent};
 pub use upkeep::HEARTBEAT;
 
 /// Every how many beats the activities of a step on the screen are read.
@@ -103,6 +105,7 @@ pub struct Driver {
     /// What the steps took in earlier flows.
     durations: Durations,
     telling: Telling,
+    leaving: Leaving,
 }
 
 impl Driver {
@@ -132,6 +135,7 @@ impl Driver {
             peeks: BTreeMap::new(),
             durations: Durations::new(),
             telling: Telling::default(),
+            leaving: Leaving::default(),
         }
     }
 
@@ -502,7 +506,7 @@ mod tests {
     use crate::time::Delay;
 
     /// Returns a driver of one step, and a journal folder to keep; nothing listens where it would send to.
-    fn driver() -> (Driver, tempfile::TempDir) {
+    pub(super) fn driver() -> (Driver, tempfile::TempDir) {
         const ADDRESS: &str = "http://127.0.0.1:9";
         let text = format!(
             "version: 1\nname: one\nworkspaces: {{ main: {{ endpoint: \"{ADDRESS}\" }} }}\nsteps: {{ a: {{}} }}\n"

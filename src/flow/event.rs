@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Definitions;
 use super::activity::ActivitiesKept;
+use super::{Commit, Definitions};
 use crate::plan::{Outputs, SecretText, StepId};
 use crate::time::Timestamp;
 
@@ -431,6 +431,9 @@ pub enum Event {
         /// How many steps may hold a place at once from here on; as before if it is not there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_parallel: Option<usize>,
+        /// The git commit at which the plan's file stood, where it stands in a repository.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<Commit>,
     },
     /// By what its steps have taken before, the flow will end after its deadline.
     DeadlineAtRisk {

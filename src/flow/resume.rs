@@ -243,7 +243,8 @@ impl Flow {
 
     /// Goes on with an edited plan: what means `Event::PlanChanged`. Steps are known by their ids.
     pub(super) fn change_plan(&mut self, event: &Event) -> Result<(), String> {
-        let Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env, max_parallel } = event
+        let Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env, max_parallel, commit } =
+            event
         else {
             return Err("it changes no plan".to_owned());
         };
@@ -291,6 +292,7 @@ impl Flow {
         self.header.plan_file.clone_from(plan_file);
         self.header.plan_text.clone_from(plan_text);
         self.header.plan_sha256.clone_from(plan_sha256);
+        self.header.commit.clone_from(commit);
         self.header.inputs.clone_from(inputs);
         self.header.env.clone_from(env);
         self.header.max_parallel = max_parallel.unwrap_or(self.header.max_parallel);

@@ -29,6 +29,12 @@ pub(super) const ANY_OF_PLAN: &str = "SELECT 1 FROM flows WHERE plan = ?1 AND em
 pub(super) const NEWEST_OF_PLAN: &str = "SELECT id FROM flows
     WHERE plan = ?1 AND emulated = ?2 AND environment = ?3 ORDER BY rowid DESC LIMIT ?4";
 
+/// The ids of the newest flows of a plan and environment that were made before a flow, or before one that is still to be made.
+pub(super) const BEFORE_OF_PLAN: &str = "SELECT id FROM flows
+    WHERE plan = ?1 AND emulated = ?2 AND environment = ?3
+      AND rowid < coalesce((SELECT rowid FROM flows WHERE id = ?4), 9223372036854775807)
+    ORDER BY rowid DESC LIMIT ?5";
+
 /// Whether another flow than this one speaks of a run.
 pub(super) const CLAIM_ELSEWHERE: &str = "SELECT 1 FROM events WHERE run = ?1 AND flow <> ?2 LIMIT 1";
 
@@ -77,6 +83,25 @@ impl Journal {
             let ids = select.query_map(params![plan_name, emulated, environment, count_max], |row| {
                 Ok(FlowId(row.get(0)?))
             })?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns the ids of the newest flows of a flow's plan and environment that were made before it, newest first: emulated
+    /// ones if it is. A flow that is not in the journal yet comes after all that are.
+    pub fn before_of_plan(
+        &mut self,
+        flow: &FlowHeader,
+        count_max: usize,
+    ) -> Result<Vec<FlowId>, JournalError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(BEFORE_OF_PLAN)?;
+            let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
+            let FlowHeader { plan_name, environment, emulated, id, .. } = flow;
+            let ids = select
+                .query_map(params![plan_name, emulated, environment, id.0, count_max], |row| {
+                    Ok(FlowId(row.get(0)?))
+                })?;
             Ok(ids.collect::<rusqlite::Result<_>>()?)
         })
     }

@@ -5,7 +5,7 @@
 //! Main type: [`Lease`].
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,18 +14,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::Cause;
-use super::{Journal, JournalError, place};
+use super::{Journal, JournalError, lock};
 use crate::flow::{FlowId, FlowKey};
-use crate::time::{Delay, Timestamp};
-
-/// The folder of the locks, beside the journal.
-pub(super) const FOLDER: &str = "locks";
-
-/// How often to try for a lock before it counts as held: one who only looks holds it for a moment.
-const TRIES: u32 = 10;
-
-/// How long to pause between two tries.
-const PAUSE: Delay = Delay::from_ms(20);
+use crate::time::Timestamp;
 
 const COLUMNS: &str = "epoch, plan, environment, run_key, flow, host, pid, user, since, heartbeat";
 
@@ -97,7 +88,7 @@ impl Journal {
         at: Timestamp,
     ) -> Result<Holding, JournalError> {
         assert!(self.held.as_ref().is_none_or(|hold| hold.key == *key), "a journal owns one key at a time");
-        let lock = lock(&self.folder(), key).map_err(|error| self.error("lock", error.into()))?;
+        let lock = take(&self.folder(), key).map_err(|error| self.error("lock", error.into()))?;
         let Some(lock) = lock else { return self.lease(key).map(Holding::Elsewhere) };
         let epoch = self.write(|transaction, _| {
             transaction.execute(
@@ -232,48 +223,24 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Lease> {
 
 /// Looks at the lock as well.
 fn seen(folder: &Path, lease: Lease) -> io::Result<Lease> {
-    Ok(Lease { is_locked: is_locked(folder, &lease.key)?, ..lease })
+    Ok(Lease { is_locked: lock::is_taken(&lock_path(folder, &lease.key))?, ..lease })
 }
 
 /// Takes the lock of a key; returns nothing if it is held.
-fn lock(folder: &Path, key: &FlowKey) -> io::Result<Option<File>> {
-    place::make_folder(&folder.join(FOLDER))?;
-    let mut file = place::private().read(true).append(true).create(true).open(lock_path(folder, key))?;
-    for _ in 0..TRIES {
-        match file.try_lock() {
-            Ok(()) => {
-                // For people only: nothing reads it.
-                if file.metadata()?.len() == 0 {
-                    file.write_all(named(key).as_bytes())?;
-                }
-                return Ok(Some(file));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE.to_std()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+fn take(folder: &Path, key: &FlowKey) -> io::Result<Option<File>> {
+    let Some(mut file) = lock::take(&lock_path(folder, key))? else { return Ok(None) };
+    // For people only: nothing reads it.
+    if file.metadata()?.len() == 0 {
+        file.write_all(named(key).as_bytes())?;
     }
-    Ok(None)
-}
-
-/// Says whether the lock of a key is held. Makes nothing; those who look do not stand in each other's way.
-fn is_locked(folder: &Path, key: &FlowKey) -> io::Result<bool> {
-    let file = match File::open(lock_path(folder, key)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    Ok(Some(file))
 }
 
 /// A key may hold any character; its hash may not.
 fn lock_path(folder: &Path, key: &FlowKey) -> PathBuf {
     let digest = Sha256::digest(named(key).as_bytes());
     let (half, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");
-    folder.join(FOLDER).join(format!("{:032x}.lock", u128::from_be_bytes(*half)))
+    folder.join(lock::FOLDER).join(format!("{:032x}.lock", u128::from_be_bytes(*half)))
 }
 
 /// Writes a key so that no two keys are written alike.

@@ -72,17 +72,10 @@ impl Journal {
         flow: &FlowHeader,
         count_max: usize,
     ) -> Result<Vec<Delay>, JournalError> {
-        // A flow that is not in the journal yet comes after all that are.
-        let ids = self.newest_of_plan(
-            &flow.plan_name,
-            &flow.environment,
-            flow.emulated,
-            count_max.saturating_mul(2),
-        )?;
-        let later = ids.iter().position(|id| *id == flow.id).map_or(0, |at| at + 1);
+        let ids = self.before_of_plan(flow, count_max.saturating_mul(2))?;
         self.read(|connection| {
             let (mut lengths, mut events) = (Vec::new(), 0);
-            for id in ids.into_iter().skip(later) {
+            for id in ids {
                 // What cannot be read tells nothing.
                 let Ok(Some(last)) = last_event(connection, &id) else { continue };
                 events += last.seq;

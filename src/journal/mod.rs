@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod lease;
 mod listing;
+mod lock;
 mod lookup;
 mod mount;
 mod open;
@@ -198,6 +199,7 @@ mod tests {
         check(history::NEWEST_OF_KEY, by_key);
         check(history::EVENTS_AFTER, "PRIMARY KEY ((flow,seq)>(?,?))");
         check(history::NEWEST_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=? AND environment=?)");
+        check(history::BEFORE_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=? AND environment=?)");
         check(history::ANY_OF_PLAN, "INDEX flows_by_key (plan=? AND emulated=?)");
         check(history::CLAIM_ELSEWHERE, "INDEX events_by_run (run=?)");
         check(requests::OPEN_REQUESTS, "INDEX requests_open (flow=?)");

@@ -4,12 +4,14 @@
 //! deletes is still over and held by nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Transaction, params};
 
 use super::error::Cause;
 use super::listing::last_event;
-use super::{Journal, JournalError, presence};
+use super::{Journal, JournalError, lock, presence};
 use crate::flow::{Event, FlowId};
 use crate::time::{Delay, Timestamp};
 
@@ -18,6 +20,9 @@ const EVENTS_AT_ONCE: u64 = 5_000;
 
 /// How long to let others write between two transactions.
 const PAUSE: Delay = Delay::from_ms(20);
+
+/// How often to look whether somebody is about to drive a flow while the file is made smaller.
+const LOOK_GAP: Delay = Delay::from_ms(50);
 
 /// What an event takes in the file beside its body, about.
 const EVENT_OVERHEAD_BYTES: u64 = 64;
@@ -159,7 +164,7 @@ impl Journal {
     /// Deletes what may go, a few flows in each transaction, and returns how many went: one that somebody has taken up
     /// meanwhile stays.
     pub fn part(&mut self, parting: &Parting) -> Result<usize, JournalError> {
-        let (mut gone, mut next, folder) = (0, 0, self.folder());
+        let (mut count, mut next, folder) = (0, 0, self.folder());
         while next < parting.go.len() {
             let mut events = 0;
             let rest = &parting.go[next..];
@@ -169,35 +174,62 @@ impl Journal {
                 fits
             });
             let few = &rest[..few.count()];
-            gone += self.write(|transaction, _| {
+            let gone = self.write(|transaction, _| {
                 let held = held(transaction)?;
-                let mut gone = 0;
+                let mut gone = Vec::new();
                 for leaving in few {
                     let is_over = over_since(transaction, &folder, leaving)?.is_some();
                     if is_over && !held.contains(&leaving.flow.0) {
                         delete(transaction, &leaving.flow)?;
-                        gone += 1;
+                        gone.push(leaving);
                     }
                 }
                 Ok(gone)
             })?;
-            for leaving in few.iter().filter(|leaving| leaving.emulated) {
+            count += gone.len();
+            for leaving in gone.into_iter().filter(|leaving| leaving.emulated) {
                 presence::forget(&folder, &leaving.flow);
             }
             next += few.len();
-            std::thread::sleep(PAUSE.to_std());
+            thread::sleep(PAUSE.to_std());
         }
-        Ok(gone)
+        Ok(count)
     }
 
-    /// Gives the room of deleted flows back to the disk. Nobody else can write meanwhile, and a large file takes a while, so
-    /// it must not be called while a flow is driven. The order of flows stays as it is.
-    pub fn shrink(&mut self) -> Result<(), JournalError> {
+    /// Gives the room of deleted flows back to the disk, and says whether it did. Nobody else can write meanwhile, and a
+    /// large file takes a while, so it gives up as soon as a process of this machine drives a flow or is about to. The order
+    /// of flows stays as it is.
+    pub fn shrink(&mut self) -> Result<bool, JournalError> {
+        let folder = self.folder();
         self.read(|connection| {
-            connection.execute_batch("VACUUM")?;
+            if lock::is_any_taken(&folder)? {
+                return Ok(false);
+            }
+            let handle = connection.get_interrupt_handle();
+            let (done, is_done) = mpsc::channel::<()>();
+            let vacuumed = thread::scope(|scope| {
+                // Whoever drives a flow takes a lock before it writes anything.
+                scope.spawn(move || {
+                    while is_done.recv_timeout(LOOK_GAP.to_std()) == Err(RecvTimeoutError::Timeout) {
+                        // What cannot be seen could be one.
+                        if lock::is_any_taken(&folder).unwrap_or(true) {
+                            handle.interrupt();
+                        }
+                    }
+                });
+                let vacuumed = connection.execute_batch("VACUUM");
+                drop(done);
+                vacuumed
+            });
+            match vacuumed {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                    return Ok(false);
+                }
+                vacuumed => vacuumed?,
+            }
             // The first answer says whether others were in the way; then they, or the last to close, move it over.
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
-            Ok(())
+            Ok(true)
         })
     }
 

@@ -254,6 +254,18 @@ impl<W: io::Write + Send> Report for Events<W> {
         self.put(&StreamLine::Note { schema: SCHEMA, flow, at: now, text });
     }
 
+    fn ask(&mut self, now: Timestamp, question: &[&str]) {
+        for line in question {
+            self.note(now, line);
+        }
+    }
+
+    fn typed(&mut self) {}
+
+    fn pause(&mut self, _now: Timestamp) {}
+
+    fn snapshot(&mut self, _now: Timestamp, _flow: &Flow) {}
+
     fn tick(&mut self, _now: Timestamp, _flow: &Flow) {}
 
     fn tick_gap(&self) -> Option<Delay> {
@@ -265,6 +277,8 @@ impl<W: io::Write + Send> Report for Events<W> {
     }
 
     fn activities(&mut self, _step: StepIndex, _activities: &[ActivitySeen]) {}
+
+    fn compare(&mut self, _beside: &Beside) {}
 
     fn finish(&mut self, _now: Timestamp, _flow: &Flow) {
         if let Some(first) = self.first.take() {

@@ -132,6 +132,10 @@ impl<W: io::Write + Send> Report for Lines<W> {
         }
     }
 
+    fn typed(&mut self) {}
+
+    fn pause(&mut self, _now: Timestamp) {}
+
     fn snapshot(&mut self, now: Timestamp, flow: &Flow) {
         let left = self.expected.left(flow, now);
         let text = standing::snapshot(flow, &self.expected, left, &BTreeMap::new(), now);

@@ -50,10 +50,10 @@ pub use look::{Links, Look, Telling};
 pub use several::Several;
 pub use sheet::{Ground, Terminal};
 pub use studio::Studio;
-pub use summary::{end_block, opening};
+pub use summary::{end_block, next, opening};
 pub use text::{counted, cut, one_line, pad, pad_left, width, xml};
 
-/// A reader of a flow's events that shows them.
+/// A reader of a flow's events that shows them. Nothing has a default: one that hands all on to another must not forget it.
 pub trait Report: Send {
     /// Shows an event. `flow` has it already; the journal had it before.
     fn on(&mut self, recorded: &Recorded, flow: &Flow);
@@ -62,20 +62,16 @@ pub trait Report: Send {
     fn note(&mut self, now: Timestamp, text: &str);
 
     /// Asks the person at the terminal something, on lines of their own; the answer is typed.
-    fn ask(&mut self, now: Timestamp, question: &[&str]) {
-        for line in question {
-            self.note(now, line);
-        }
-    }
+    fn ask(&mut self, now: Timestamp, question: &[&str]);
 
     /// Hears that a person has ended a line with Enter, which the terminal has shown.
-    fn typed(&mut self) {}
+    fn typed(&mut self);
 
     /// Takes away what moves for a process that is about to be stopped; the next ticks bring it back.
-    fn pause(&mut self, _now: Timestamp) {}
+    fn pause(&mut self, now: Timestamp);
 
     /// Shows how the flow stands, for a person who has asked.
-    fn snapshot(&mut self, _now: Timestamp, _flow: &Flow) {}
+    fn snapshot(&mut self, now: Timestamp, flow: &Flow);
 
     /// Shows the passing of time.
     fn tick(&mut self, now: Timestamp, flow: &Flow);
@@ -90,7 +86,7 @@ pub trait Report: Send {
     fn activities(&mut self, step: StepIndex, activities: &[ActivitySeen]);
 
     /// Takes in what is known beside the flow; called once, first, if at all. Who compares nothing passes it over.
-    fn compare(&mut self, _beside: &Beside) {}
+    fn compare(&mut self, beside: &Beside);
 
     /// Clears what moves and shows how the flow stands; called once, last.
     fn finish(&mut self, now: Timestamp, flow: &Flow);

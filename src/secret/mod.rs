@@ -177,8 +177,8 @@ impl Secrets {
         failures
     }
 
-    /// Reads these so that they can be taken out of texts, as far as they can be read in this time.
-    pub async fn recall(&self, wanted: &BTreeSet<Wanted>, limit: Delay) {
+    /// Reads these, in this order, so that they can be taken out of texts, as far as they can be read in this time.
+    pub async fn recall(&self, wanted: &[Wanted], limit: Delay) {
         let all = async {
             for wanted in wanted {
                 // What cannot be read is not needed for anything else: `hide` withholds what may hold it.
@@ -397,7 +397,7 @@ mod tests {
             text
         };
         assert_eq!(hide(&of("KEY")), WITHHELD, "nothing was read so far");
-        all.recall(&BTreeSet::from([(Cloud::Public, key("KEY"))]), crate::time::Delay::from_secs(1)).await;
+        all.recall(&[(Cloud::Public, key("KEY"))], crate::time::Delay::from_secs(1)).await;
         assert_eq!(hide(&of("KEY")), "the key *** is wrong");
         assert_eq!(hide(&[]), "the key *** is wrong");
         assert_eq!(hide(&of("OTHER")), WITHHELD);

@@ -285,6 +285,7 @@ fn an_edited_plan_may_have_another() {
         inputs: serde_json::Map::new(),
         env: std::collections::BTreeMap::new(),
         max_parallel: None,
+        commit: None,
     };
     let same = play.flow.header().plan_text.clone();
     play.record(changed(same));

@@ -1,16 +1,19 @@
 //! `synflow flows`: filters, long histories, and flows that are let go.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
-use synflow::flow::{Event, FlowHeader, FlowId, Outcome, RunStatus};
-use synflow::journal::Journal;
+use synflow::flow::{Event, FlowHeader, FlowId, FlowKey, Outcome, RunStatus};
+use synflow::journal::{Holder, Holding, Journal, PruneRules};
 use synflow::plan::StepId;
 use synflow::time::{Delay, Timestamp};
 
 use crate::play::{header, run_id};
+#[cfg(unix)]
+use crate::session::Session;
 use crate::space::TestSpace;
 use crate::witness::{Stage, wait_until};
 
@@ -158,6 +161,12 @@ fn ten_thousand_flows_are_listed_at_once() {
     let mut history = History::new();
     history.add("aaaaa1", "nightly", "", "2026-06-01T01:00:00Z", Some(Outcome::Succeeded));
     ten_thousand(&history, "aaaaa1");
+    // Of an old flow, those count that were made before it.
+    let old = history.journal.header(&FlowId("b00003".to_owned())).unwrap().unwrap();
+    assert_eq!(history.journal.lengths_of_like(&old, 20).unwrap(), [Delay::from_secs(60); 3]);
+    let said = history.space.run("report b00003 --format json");
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(told["flow"]["earlier_flows"], 3, "{}", said.stderr);
     // What is not shown is not read: it would make no sense.
     history.sql("UPDATE flows SET header = replace(header, 'steps:', 'stops:') WHERE rowid < 9900");
     let listed = history.json("flows");
@@ -196,8 +205,15 @@ fn old_flows_go_and_what_must_stay_stays() {
     assert_eq!(answer["removed"], 2);
     // Neither the newest of a key nor one that has not ended, however old.
     let answer = history.json("flows prune --older-than 0d");
+    assert_eq!(answer["dry_run"], false, "that nothing went was not for a lack of will");
+    assert_eq!(history.json("flows prune --older-than 0d --dry-run")["dry_run"], true);
     assert_eq!((answer["removed"].as_u64(), answer["kept"]["newest"].as_u64()), (Some(0), Some(3)));
     assert_eq!(history.ids("--all"), ["ddddd1", "ccccc6", "aaaaa6"]);
+    // Nor does one go that has not ended because the flow of another key is newer.
+    history.sql("UPDATE flows SET header = json_set(header, '$.run_key', 'x') WHERE id = 'ddddd1'");
+    history.add("ddddd2", "weekly", "", "2026-06-02T01:00:00Z", Some(Outcome::Succeeded));
+    let answer = history.json("flows prune --keep 1 --across-keys");
+    assert_eq!((answer["removed"].as_u64(), answer["kept"]["unfinished"].as_u64()), (Some(0), Some(1)));
     assert_eq!(history.space.run("status aaaaa6").code, 0, "what stays can be read");
     assert_eq!(history.space.run("status aaaaa1").code, 2);
 }
@@ -242,6 +258,103 @@ fn a_start_that_is_not_clear_keeps_the_flows_it_may_be_taken_for() {
     let answer = history.json("flows prune --keep 1");
     assert_eq!(answer["flows"], serde_json::json!(["aaaaa1"]));
     assert_eq!(answer["kept"]["claims"], 1);
+}
+
+/// Between what a person is shown and what is deleted, others may come.
+#[test]
+fn flows_that_are_taken_up_between_two_looks_stay() {
+    let mut history = History::new();
+    for at in 1..=4 {
+        history.add(&format!("aaaaa{at}"), "nightly", "", "2026-06-01T01:00:00Z", Some(Outcome::Failed));
+        let emulated = FlowHeader { emulated: true, ..header(&format!("eeeee{at}"), "nightly", 4) };
+        history.journal.create(&emulated).unwrap();
+    }
+    let rules = PruneRules {
+        before: None,
+        bytes_max: None,
+        keep: 1,
+        across_keys: false,
+        claims_from: "2026-07-01T01:00:00Z".parse().unwrap(),
+    };
+    let parting = history.journal.parting(&rules).unwrap();
+    let go: Vec<&str> = parting.go.iter().map(|leaving| leaving.flow.0.as_str()).collect();
+    assert_eq!(go, ["aaaaa1", "eeeee1", "aaaaa2", "eeeee2", "aaaaa3", "eeeee3"]);
+
+    let (at, id) = ("2026-07-01T01:00:00Z".parse().unwrap(), |id: &str| FlowId(id.to_owned()));
+    let mut others: Vec<Journal> =
+        (0..2).map(|_| Journal::open(&history.space.state_dir()).unwrap()).collect();
+    let redone = Event::Resumed { redo: Vec::new(), trust: BTreeMap::new(), definitions: BTreeMap::new() };
+    others[0].append(&id("aaaaa1"), 7, at, &[redone]).unwrap();
+    let key = FlowKey { plan: "nightly".to_owned(), environment: String::new(), run_key: String::new() };
+    let holder = Holder { host: "etl-7".to_owned(), pid: 1, user: "ada".to_owned() };
+    assert_eq!(others[0].hold(&key, &id("aaaaa2"), &holder, at).unwrap(), Holding::Ours);
+    others[1].attend(&id("eeeee1")).unwrap();
+    assert_eq!(history.journal.part(&parting).unwrap(), 3);
+    assert_eq!(history.ids("--all"), ["eeeee4", "aaaaa4", "aaaaa2", "eeeee1", "aaaaa1"]);
+    assert!(history.journal.is_attended(&id("eeeee1")).unwrap(), "its sign stays");
+}
+
+/// Nobody else can write while the file is made smaller: whoever begins a flow must not have to wait for that.
+#[test]
+fn the_file_is_not_made_smaller_while_a_flow_begins() {
+    let mut history = History::new();
+    history.add("aaaaa1", "nightly", "", "2026-06-01T01:00:00Z", Some(Outcome::Succeeded));
+    ten_thousand(&history, "aaaaa1");
+    history.sql("DELETE FROM events WHERE flow > 'b01000'");
+    let key = FlowKey { plan: "other".to_owned(), environment: String::new(), run_key: String::new() };
+    let holder = Holder { host: "etl-7".to_owned(), pid: 1, user: "ada".to_owned() };
+    let at = "2026-07-01T01:00:00Z".parse().unwrap();
+    let mut other = Journal::open(&history.space.state_dir()).unwrap();
+    assert_eq!(other.hold(&key, &FlowId("bbbbb1".to_owned()), &holder, at).unwrap(), Holding::Ours);
+    let before = history.journal.size().unwrap().0;
+    assert!(!history.journal.shrink().unwrap(), "one holds a key");
+    other.release().unwrap();
+    other.attend(&FlowId("eeeee1".to_owned())).unwrap();
+    assert!(!history.journal.shrink().unwrap(), "one emulates");
+    assert_eq!(history.journal.size().unwrap().0, before);
+    drop(other);
+
+    // One that comes while it is at work.
+    let log = history.space.state_dir().join("journal.db-wal");
+    let size = move || std::fs::metadata(&log).map_or(0, |found| found.len());
+    let (state_dir, idle) = (history.space.state_dir(), size());
+    let came = std::thread::spawn(move || {
+        wait_until("the file is being rewritten", || size() > idle + 100_000);
+        let mut other = Journal::open(&state_dir).unwrap();
+        other.hold(&key, &FlowId("bbbbb2".to_owned()), &holder, at).unwrap()
+    });
+    while history.journal.shrink().unwrap() && !came.is_finished() {}
+    assert_eq!(came.join().unwrap(), Holding::Ours);
+}
+
+/// What a person is asked is no part of the answer that a program reads.
+#[cfg(unix)]
+#[test]
+fn at_a_terminal_a_person_is_asked_beside_the_answer() {
+    let mut history = History::new();
+    for at in 1..=3 {
+        history.add(&format!("aaaaa{at}"), "nightly", "", "2026-06-01T01:00:00Z", Some(Outcome::Failed));
+    }
+    let answer = history.space.path("answer");
+    let prune = |typed: &str| {
+        let plain = history.space.command("flows prune --keep 1 --output json".split(' '));
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", "out=$0; exec \"$@\" >\"$out\""]).arg(&answer);
+        shell.arg(plain.get_program()).args(plain.get_args()).env_clear();
+        shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut session = Session::begin(&shell, (24, 100), &[]);
+        wait_until("it asks", || session.sees("remove them? [y/N]"));
+        assert!(session.sees("2 flows would go, 1 stays"), "{}", session.text());
+        session.types(typed);
+        session.wait()
+    };
+    assert_eq!(prune("\n"), 2);
+    assert_eq!(std::fs::read_to_string(&answer).unwrap(), "");
+    assert_eq!(history.ids("--all").len(), 3);
+    assert_eq!(prune("y\n"), 0);
+    let told: Value = serde_json::from_str(&std::fs::read_to_string(&answer).unwrap()).unwrap();
+    assert_eq!(told["removed"], 2);
+    assert_eq!(history.ids("--all"), ["aaaaa3"]);
 }
 
 /// Emulated flows own no key: a lock shows that one is under way.

@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use synflow::flow::{
-    ActivitiesKept, ActivityRun, CancelReason, ChildRun, Event, FlowHeader, FlowId, Outcome, Recorded,
-    Resolution, RunStatus, StepError, Trust,
+    ActivitiesKept, ActivityRun, CancelReason, ChildRun, Commit, Event, FlowHeader, FlowId, Outcome,
+    Recorded, Resolution, RunStatus, StepError, Trust,
 };
 use synflow::journal::{FlowLookup, Journal, JournalError};
 use synflow::plan::{Outputs, StepId};
@@ -137,6 +137,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             inputs: serde_json::Map::new(),
             env: std::collections::BTreeMap::new(),
             max_parallel: None,
+            commit: Some(Commit { id: "4a10".to_owned(), changed: true }),
         },
         Event::DeadlineAtRisk { deadline: at(3_600), forecast: at(6_000) },
         Event::DeadlineMissed { deadline: at(3_600) },

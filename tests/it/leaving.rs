@@ -1,6 +1,7 @@
 //! How `apply` is left: by signals, by a second one, and by a person who is asked.
 #![cfg(unix)]
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::session::Session;
@@ -13,11 +14,16 @@ const STEPS: &str = "steps:\n  one: {}\n  two: { depends_on: [one] }\n";
 /// Signals end in two seconds; this also allows for a machine that does much else.
 const SOON: Duration = Duration::from_secs(10);
 
-#[expect(clippy::disallowed_methods, reason = "a bound on how long the test waits, far above what it takes")]
-fn leaves_soon(leave: impl FnOnce() -> Said) -> Said {
+#[expect(clippy::disallowed_methods, reason = "how long a signal is obeyed is what is asked")]
+fn timed<T>(leave: impl FnOnce() -> T) -> (T, Duration) {
     let begun = Instant::now();
-    let said = leave();
-    assert!(begun.elapsed() < SOON, "{:?}\n{}", begun.elapsed(), said.stderr);
+    let left = leave();
+    (left, begun.elapsed())
+}
+
+fn leaves_soon(leave: impl FnOnce() -> Said) -> Said {
+    let (said, took) = timed(leave);
+    assert!(took < SOON, "{took:?}\n{}", said.stderr);
     said
 }
 
@@ -48,6 +54,36 @@ fn a_start_that_nobody_has_answered_does_not_hold_up_a_signal() {
     assert_eq!(ran(&stage.emulator).len(), 1, "it was not started again");
 }
 
+/// A start without an answer, a reader of stdout that has stalled, a report, the page of the job: one after the other, each with
+/// a limit of its own, they would take two seconds and a half at least.
+#[test]
+fn all_that_is_slow_shares_the_time_that_a_signal_leaves() {
+    let tries = (0..3).map(|_| {
+        let more_than_a_pipe_takes = "# a line of a long plan\n".repeat(5_000);
+        let stage = Stage::new(
+            &format!("{SLOW}faults: [{{ on: createRun, kind: slow, for: 60s, first: 1 }}]\n"),
+            &format!("{STEPS}{more_than_a_pipe_takes}"),
+        );
+        let report = stage.space.path("night.html");
+        let mut apply = stage.command(&format!("apply PLAN --output jsonl --report {}", report.display()));
+        apply.env("GITHUB_ACTIONS", "true").env("RUNNER_TEMP", stage.space.path(""));
+        let mut apply = apply.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the start has arrived", || ran(&stage.emulator).len() == 1);
+        let (ended, took) = timed(|| {
+            signal(&apply, "TERM");
+            apply.wait().unwrap()
+        });
+        assert_eq!(ended.code(), Some(30));
+        assert!(report.exists(), "a report of a small flow is made meanwhile");
+        assert!(stage.space.path(&format!("synflow-{}.md", stage.flow())).exists());
+        took
+    });
+    // The machine may do much else, but hardly each time.
+    let limit = Duration::from_millis(2_400);
+    let took: Vec<Duration> = tries.collect();
+    assert!(took.iter().any(|took| *took < limit), "{took:?}");
+}
+
 #[test]
 fn a_second_signal_leaves_at_once_with_the_resume_command() {
     let stage =
@@ -75,7 +111,7 @@ fn a_signal_that_it_was_started_to_ignore_does_not_end_it() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
     command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let command = command.current_dir(crate::space::root()).stderr(std::process::Stdio::piped());
+    let command = command.current_dir(crate::space::root()).stderr(Stdio::piped());
     let apply = command.spawn().unwrap();
     wait_until("the run is accepted", || ran(&stage.emulator).len() == 1);
     signal(&apply, "HUP");
@@ -125,4 +161,28 @@ fn at_a_terminal_a_person_can_detach_or_leave_at_once() {
     };
     check(&[CTRL_C, "d\n"], 30, "next: ");
     check(&[CTRL_C, CTRL_C], 130, "hint: ");
+}
+
+/// Nobody may be there any more to answer: a terminal that is closed tells it more than once.
+#[test]
+fn at_a_terminal_the_system_detaches_although_a_question_is_open() {
+    for signals in [["TERM"].as_slice(), &["HUP", "HUP"]] {
+        let stage = Stage::new(
+            &format!("{SLOW}faults: [{{ on: createRun, kind: slow, for: 60s, first: 1 }}]\n"),
+            STEPS,
+        );
+        let mut session = at_a_terminal(&stage);
+        wait_until("the start has arrived", || ran(&stage.emulator).len() == 1);
+        session.types(CTRL_C);
+        wait_until("it asks", || session.sees("`d` and Enter detaches"));
+        for name in signals {
+            let sent =
+                std::process::Command::new("kill").args(["-s", name, &session.pid().to_string()]).status();
+            assert!(sent.unwrap().success());
+            // It lets the start land for a moment and a half.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        assert_eq!(session.wait(), 30, "{signals:?}: {}", session.text());
+        assert_eq!(stage.space.status()["flow"]["detached"], true, "{signals:?}: the journal says so");
+    }
 }

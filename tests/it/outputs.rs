@@ -225,6 +225,7 @@ fn an_output_that_an_edited_plan_adds_is_not_known_of_a_kept_run() {
         inputs: Map::new(),
         env: BTreeMap::new(),
         max_parallel: None,
+        commit: None,
     });
     play.facts();
     let want = "`a` did not declare it when it ended; `synflow resume --redo a` does it again";

@@ -345,3 +345,22 @@ fn flows_are_told_apart_by_their_keys() {
     assert!(journal.has_seen("nightly").unwrap());
     assert!(!journal.has_seen("weekly").unwrap());
 }
+
+/// Whoever looks whether a lock is held has it for a moment, shared with others who look.
+#[test]
+fn one_who_only_looks_keeps_nobody_from_a_lock() {
+    let (_temp, folder) = place();
+    let mut journal = Journal::open(&folder).unwrap();
+    fs::create_dir_all(folder.join("locks")).unwrap();
+    let sign = fs::File::create(folder.join("locks/emulated-e00001.lock")).unwrap();
+    sign.lock_shared().unwrap();
+    let looking = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(60));
+        drop(sign);
+    });
+    journal.attend(&id("e00001")).unwrap();
+    looking.join().unwrap();
+    let mut second = Journal::open(&folder).unwrap();
+    assert!(second.is_attended(&id("e00001")).unwrap());
+    assert!(second.attend(&id("e00001")).is_err(), "another process has it");
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use synflow::report::story;
 
 use crate::space::{Said, TestSpace, root};
-use crate::witness::Stage;
+use crate::witness::{Stage, ran, wait_until};
 
 const FAILS: &str = "apply examples/fails.yaml --emulate --script examples/fails.emulator.yaml";
 
@@ -144,14 +144,68 @@ fn apply_writes_it_at_the_end_whatever_that_is() {
     assert!(said.stderr.ends_with(&format!("\nreport: {}\n", path.display())), "{}", said.stderr);
     let page = fs::read_to_string(&path).unwrap();
     assert!(page.contains("<strong>failed</strong>"));
-    let said = space.run(&format!("{FAILS} --report no/such/folder/x.html"));
-    assert_eq!(said.code, 1, "a report that cannot be written changes nothing: {}", said.stderr);
-    assert!(
-        said.stderr.contains("warning: the report `no/such/folder/x.html` was not written"),
-        "{}",
-        said.stderr
+}
+
+#[test]
+fn a_file_that_cannot_be_the_report_is_refused_before_anything_starts() {
+    let space = TestSpace::new();
+    let plan = space.write("plan.yaml", "version: 1\nname: p\nworkspace: w\nsteps: { a: {} }\n");
+    space.write("old.html", "old");
+    let mut permissions = fs::metadata(space.path("old.html")).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(space.path("old.html"), permissions).unwrap();
+    let begins = |report: &str, more: &str| {
+        let mut command = space.command(["apply", "plan.yaml", "--emulate", "--report", report]);
+        Said::from(command.args(more.split_whitespace()).current_dir(space.path("")).output().unwrap())
+    };
+    for (report, why) in [
+        ("no/such/folder/x.html", "there is no such folder"),
+        (".", "it is a folder"),
+        ("-", "`synflow report -o -` writes it there"),
+        ("plan.yaml", "the flow is made of it"),
+        ("./plan.yaml", "the flow is made of it"),
+        ("old.html", "it is read-only"),
+    ] {
+        let said = begins(report, "");
+        assert_eq!(said.code, 2, "{report}: {}", said.stderr);
+        assert!(said.stderr.contains(why) && said.stderr.contains("hint: "), "{report}: {}", said.stderr);
+    }
+    assert!(!space.state_dir().exists(), "nothing was begun");
+    assert_eq!(begins("new.html", "").code, 0);
+    assert_eq!(fs::read_to_string(&plan).unwrap().lines().count(), 4);
+}
+
+/// Neither the file of an earlier night nor a hint may stand where the truth belongs.
+#[test]
+fn a_report_that_fails_at_the_end_changes_nothing_and_is_not_handed_on() {
+    let stage = Stage::new(
+        "faults: [{ on: createRun, kind: slow, for: 3s, first: 1 }]\ndefaults: { duration: 60s }\n",
+        "steps:\n  a: {}\n",
     );
-    assert!(said.stderr.contains("hint: synflow report "), "{}", said.stderr);
+    let report = stage.space.write("night.html", "old");
+    let output = stage.space.path("output");
+    let mut apply = stage.command(&format!("apply PLAN --detach --report {}", report.display()));
+    apply
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_OUTPUT", &output)
+        .env("RUNNER_TEMP", stage.space.path(""));
+    apply.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let apply = apply.spawn().unwrap();
+    wait_until("the start has arrived", || ran(&stage.emulator).len() == 1);
+    let mut permissions = fs::metadata(&report).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&report, permissions).unwrap();
+    let said = Said::from(apply.wait_with_output().unwrap());
+    assert_eq!(said.code, 30, "{}", said.stderr);
+    let id = stage.flow();
+    let why = format!("was not written: the file is read-only; `synflow report {id}` writes it\n");
+    assert!(said.stderr.contains(&why), "{}", said.stderr);
+    assert!(said.stderr.ends_with(&format!("\nnext: synflow resume {id}\n")), "{}", said.stderr);
+    let page = stage.space.path(&format!("synflow-{id}.md"));
+    let told = fs::read_to_string(output).unwrap();
+    assert!(told.ends_with(&format!("\nreport={}\n", page.display())), "{told}");
+    assert!(fs::read_to_string(page).unwrap().contains(&id));
+    assert_eq!(fs::read_to_string(report).unwrap(), "old");
 }
 
 #[test]
@@ -255,4 +309,62 @@ fn a_flow_keeps_the_commit_of_its_plan() {
     let page = report(&space, "-o -");
     assert!(page.contains(&id) && page.contains("were not committed"), "{page}");
     assert_eq!(space.status()["flow"]["commit"]["id"], id.as_str());
+}
+
+/// The commit is that of the plan that the flow went on by.
+#[test]
+fn an_edited_plan_brings_its_own_commit() {
+    let stage = Stage::new(
+        "defaults: { duration: 50ms }\npipelines: { bad: { outcome: failed } }\n",
+        "steps:\n  bad: {}\n",
+    );
+    let git = |words: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(stage.space.path("")).args(["-c", "user.name=x", "-c", "user.email=x@example.com"]);
+        let done = git.args(words).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    };
+    let commit = |message: &str| {
+        git(&["add", "plan.yaml"]);
+        git(&["commit", "--quiet", "-m", message]);
+        git(&["rev-parse", "HEAD"])
+    };
+    git(&["init", "--quiet"]);
+    let first = commit("first");
+    assert_eq!(stage.run("apply PLAN").code, 1);
+    assert_eq!(stage.space.status()["flow"]["commit"], json!({ "id": first, "changed": false }));
+    stage.edit("steps:\n  bad: { pipeline: good }\n");
+    let second = commit("second");
+    assert_ne!(first, second);
+    assert_eq!(stage.run("resume --plan PLAN").code, 0);
+    assert_eq!(stage.space.status()["flow"]["commit"], json!({ "id": second, "changed": false }));
+    let told: Value = serde_json::from_str(&stage.run("report --format json").stdout).unwrap();
+    assert_eq!(told["flow"]["commit"]["id"], second.as_str());
+}
+
+/// It may wait for a network drive, or be a wrapper that asks for a password.
+#[cfg(unix)]
+#[test]
+fn a_git_that_hangs_does_not_hold_up_a_flow() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let space = TestSpace::new();
+    let plan = space.write("plan.yaml", "version: 1\nname: p\nworkspace: w\nsteps: { a: {} }\n");
+    let told = space.path("told");
+    let git = space.write(
+        "bin/git",
+        &format!("#!/bin/sh\n{{ env; cat; echo \"read all\"; }} > {}\nexec sleep 60\n", told.display()),
+    );
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", git.parent().unwrap().display());
+    let words = format!("apply {} --emulate --progress none", plan.display());
+    let said = Said::from(space.command(words.split(' ')).env("PATH", path).output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let status = space.status();
+    assert_eq!(status["flow"]["commit"], Value::Null);
+    let told = fs::read_to_string(told).unwrap();
+    for line in ["GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "read all"] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
 }

@@ -15,7 +15,7 @@ fn without_ids(earlier: usize) -> String {
 const STEPS: &str = "steps:\n  first: {}\n  lost: { depends_on: [first] }\n  after: { depends_on: [lost] }\n";
 
 /// Lets a flow come to the point where a person must look; returns it with the run that was made.
-fn unknown(runs_of_others: usize) -> (Stage, String) {
+pub(crate) fn unknown(runs_of_others: usize) -> (Stage, String) {
     let stage = Stage::new(&without_ids(runs_of_others), STEPS);
     for _ in 0..runs_of_others {
         start_elsewhere(&stage.emulator, "lost", &serde_json::json!({}));

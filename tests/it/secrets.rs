@@ -342,6 +342,26 @@ fn a_process_that_cannot_read_a_secret_withholds_what_may_repeat_it() {
 }
 
 #[test]
+fn a_step_that_repeats_the_secret_of_another_shows_nothing_of_it() {
+    let stage = Stage::new(&format!(
+        "defaults: {{ queued: 20ms, duration: 100ms }}\npipelines:\n  good: {{}}\n  \
+         tells: {{ outcome: failed, error: {{ message: \"{IN_TEXT} and {IN_VAULT} are known\" }} }}\n"
+    ));
+    let steps = "steps:\n  good: { parameters: { a: '{{secret \"env:CANARY_TOKEN\"}}', \
+                 b: '{{secret \"keyvault:contoso-kv/canary\"}}' } }\n  tells: { depends_on: [good] }\n";
+    stage.space.write("night.yaml", &plan_at(&stage.emulator, steps));
+    assert_eq!(stage.run("apply night.yaml --new"), 1, "{}", stage.last());
+    // Neither of these has sent them.
+    assert_eq!(stage.run("logs tells --live"), 0, "{}", stage.last());
+    assert!(stage.last().contains("*** and *** are known"), "{}", stage.last());
+    stage.search("after logs of another step");
+    assert_eq!(stage.run("resume"), 1, "{}", stage.last());
+    assert!(stage.last().contains("*** and *** are known"), "{}", stage.last());
+    assert_eq!(ran(&stage.emulator).len(), 3, "the second was done again");
+    stage.search("after it was told by another step");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_before_anything_starts() {
     let stage = Stage::new("defaults: { queued: 20ms, duration: 100ms }\npipelines: { good: {} }\n");
     let check = |reference: &str, code: i32, want: &str| {

@@ -67,6 +67,43 @@ fn a_detached_flow_says_so() {
     assert!(said.stderr.contains("its process has left it, and its runs go on"), "{}", said.stderr);
 }
 
+#[test]
+fn a_flow_that_was_cancelled_or_given_up_ends_the_watch_with_that() {
+    let stage =
+        Stage::new("defaults: { queued: 20ms, duration: 30s, canceling: 50ms }\n", "steps: { a: {} }\n");
+    let mut apply = stage.begin("apply PLAN");
+    wait_until("the run is there", || crate::witness::ran(&stage.emulator).len() == 1);
+    let watch = stage.begin("watch");
+    assert_eq!(stage.run("cancel").code, 0);
+    let said = Said::from(watch.wait_with_output().unwrap());
+    assert_eq!(said.code, 7, "{}", said.stderr);
+    assert!(said.stderr.contains("cancelled"), "{}", said.stderr);
+    assert_eq!(apply.wait().unwrap().code(), Some(7));
+    assert_eq!(stage.run("watch").code, 7, "also afterwards");
+
+    // Of one that is left, a newer one gives it up once none of its runs is live.
+    let stage = Stage::new(
+        "defaults: { queued: 20ms, duration: 300ms }\n",
+        "steps: { a: {}, b: { depends_on: [a] } }\n",
+    );
+    assert_eq!(stage.run("apply PLAN --detach").code, 30);
+    let id = stage.flow();
+    wait_until("its run has ended", || {
+        crate::witness::ran(&stage.emulator).values().all(|run| run.ended_at.is_some())
+    });
+    assert_eq!(stage.run("apply PLAN --new").code, 0);
+    assert_eq!(stage.run(&format!("watch {id}")).code, 7);
+}
+
+#[test]
+fn a_flow_that_waits_for_a_person_ends_the_watch_with_that() {
+    let (stage, _) = crate::resolve::unknown(1);
+    let said = stage.run("watch");
+    assert_eq!(said.code, 9, "{}", said.stderr);
+    let next = format!("next: synflow resolve {} lost --run RUN | --not-started | --give-up\n", stage.flow());
+    assert!(said.stderr.ends_with(&next), "{}", said.stderr);
+}
+
 /// Another machine's lock cannot be seen; its signs of life can.
 #[test]
 fn an_owner_on_another_machine_counts_as_long_as_it_is_heard_of() {

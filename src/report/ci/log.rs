@@ -8,7 +8,7 @@ use crate::flow::{ActivitySeen, Event, Flow, Outcome, Recorded};
 use crate::plan::{Severity, StepIndex};
 use crate::report::text::counted;
 use crate::report::wording::{self, went_wrong};
-use crate::report::{Report, summary};
+use crate::report::{Beside, Report, summary};
 use crate::time::{Delay, Timestamp};
 
 /// How many errors, and how many warnings, are shown: GitHub Actions shows ten of each for a step, and the end block has all.
@@ -126,6 +126,14 @@ impl<W: io::Write + Send> Report for CiLog<W> {
 
     fn note(&mut self, _now: Timestamp, _text: &str) {}
 
+    fn ask(&mut self, _now: Timestamp, _question: &[&str]) {}
+
+    fn typed(&mut self) {}
+
+    fn pause(&mut self, _now: Timestamp) {}
+
+    fn snapshot(&mut self, _now: Timestamp, _flow: &Flow) {}
+
     fn tick(&mut self, _now: Timestamp, _flow: &Flow) {}
 
     fn tick_gap(&self) -> Option<Delay> {
@@ -137,6 +145,8 @@ impl<W: io::Write + Send> Report for CiLog<W> {
     }
 
     fn activities(&mut self, _step: StepIndex, _activities: &[ActivitySeen]) {}
+
+    fn compare(&mut self, _beside: &Beside) {}
 
     fn finish(&mut self, _now: Timestamp, _flow: &Flow) {
         if self.is_begun {

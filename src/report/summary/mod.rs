@@ -55,7 +55,7 @@ pub fn opening(flow: &Flow, beside: &Beside, now: Timestamp) -> String {
 
 /// Returns the command that finishes the job; nothing if there is nothing to finish. Of an emulated flow, whose
 /// service ends with its process, the one that shows it.
-pub(super) fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
+pub fn next(flow: &Flow, is_all_said: bool) -> Option<String> {
     let id = &flow.header().id;
     let unknown = || flow.steps().find(|(_, _, run)| run.state == StepState::Unknown);
     let is_well = flow.went_well();

@@ -298,7 +298,16 @@ impl World {
         self.judge.plan_changed(plan.clone());
         self.sketch.plan = plan;
         let (plan_file, plan_sha256) = ("sketch.yaml".to_owned(), String::new());
-        self.record(Event::PlanChanged { plan_file, plan_text, plan_sha256, inputs, env, max_parallel: None })
+        let (max_parallel, commit) = (None, None);
+        self.record(Event::PlanChanged {
+            plan_file,
+            plan_text,
+            plan_sha256,
+            inputs,
+            env,
+            max_parallel,
+            commit,
+        })
     }
 
     pub(crate) fn new_process(&mut self) -> Option<Process> {

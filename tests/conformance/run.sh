@@ -8,7 +8,6 @@ cd "$(dirname "$0")/../.."
 
 here=tests/conformance
 work=target/conformance
-venv=$work/venv
 export SYNFLOW_BIN="${SYNFLOW_BIN:-target/debug/synflow}"
 
 if [ ! -x "$SYNFLOW_BIN" ]; then
@@ -16,16 +15,8 @@ if [ ! -x "$SYNFLOW_BIN" ]; then
   exit 2
 fi
 
-# The stamp is written last: an installation that broke off is done again.
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-  rm -rf "$venv"
-  mkdir -p "$work"
-  python3 -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-    --requirement "$here/requirements.txt"
-  "$venv/bin/python" -m pip check --disable-pip-version-check >/dev/null
-  cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+source tests/venv.sh
+make_venv "$work" "$here/requirements.txt"
 
 # Everything is on loopback: no proxy, and no certificate but the emulator's own.
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
@@ -35,4 +26,4 @@ for name in $(compgen -e); do
   case $name in AZURE_* | IDENTITY_* | MSI_*) unset "$name" ;; esac
 done
 
-PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" "$here/conformance.py" "$@"
+PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/conformance.py" "$@"

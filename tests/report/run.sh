@@ -6,17 +6,8 @@ cd "$(dirname "$0")/../.."
 
 here=tests/report
 work=target/report
-venv=$work/venv
 
-# The stamp is written last: an installation that broke off is done again.
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-  rm -rf "$venv"
-  mkdir -p "$work"
-  python3 -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-    --requirement "$here/requirements.txt"
-  "$venv/bin/python" -m pip check --disable-pip-version-check >/dev/null
-  cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+source tests/venv.sh
+make_venv "$work" "$here/requirements.txt"
 
-PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" "$here/check.py" "${SYNFLOW:-target/debug/synflow}" "$@"
+PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "${SYNFLOW:-target/debug/synflow}" "$@"

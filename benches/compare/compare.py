@@ -26,6 +26,7 @@ class Case:
     at_once: int
     seed: int
     layers: int | None
+    latency: float
     history: bool
     plan_lines: tuple
     apply_words: tuple
@@ -58,6 +59,7 @@ def main():
                     args.at_once,
                     args.seed,
                     args.layers,
+                    args.latency,
                     args.history,
                     tuple(args.plan),
                     tuple(args.apply),
@@ -68,7 +70,7 @@ def main():
                 if args.json:
                     # After every table: a long run that is broken off keeps what it has.
                     with open(args.json, "w", encoding="utf-8") as file:
-                        json.dump({"machine": about, "settings": vars(args), "cases": tables}, file, indent=1)
+                        json.dump({"machine": about, "cases": tables}, file, indent=1)
     return 1 if any(one["wrong"] for case in tables for rounds in case["rounds"].values() for one in rounds) else 0
 
 
@@ -81,6 +83,7 @@ def run(case, args, folder):
         f"\n## {case.shape} of {case.size:,}, {number(case.beats[0])} to {number(case.beats[1])} beats of {number(case.beat)} s, "
         f"{case.at_once} at once, {'durations known' if case.history else 'durations not known'}\n\n"
         f"bound {bound:.1f} beats, ideal {ideal} beats, {args.rounds} rounds"
+        + (f"; answers {number(case.latency)} s later" if case.latency else "")
         + (f"; synflow's plan also says: {'; '.join(case.plan_lines)}" if case.plan_lines else "")
         + (f"; synflow is also given: {' '.join(case.apply_words)}" if case.apply_words else ""),
         flush=True,
@@ -184,6 +187,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--layers", type=int, help="of a layered graph; by default few and wide")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that the service takes longer for every answer about runs")
     parser.add_argument("--contenders", type=several(one_of(play.CONTENDERS)), default=list(play.CONTENDERS))
     parser.add_argument("--history", action="store_true", help="synflow runs once before, and the scripts know all durations")
     parser.add_argument("--requests-per-minute", type=int, help="synflow's allowance [default: 600 at a beat of 5 s, and so on]")

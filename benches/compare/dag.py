@@ -128,7 +128,9 @@ def as_plan(nodes, at_once, endpoint, lines):
     return "\n".join([*head, "steps:", *steps, ""])
 
 
-def as_script(nodes, seed):
-    """Returns what the emulated workspace does: nobody waits in its queue, and each run takes its time."""
+def as_script(nodes, seed, latency_ms=0):
+    """Returns what the emulated workspace does: nobody waits in its queue, each run takes its time, and so does each answer."""
     pipelines = [f"  {node.id}: {{ duration: {node.ms}ms }}" for node in nodes]
-    return "\n".join([f"seed: {seed}", "defaults: { queued: 0ms }", "pipelines:", *pipelines, ""])
+    calls = "createRun, getRun, queryPipelineRuns, queryActivityRuns"
+    slow = [f"faults: [{{ on: [{calls}], kind: slow, for: {latency_ms}ms }}]"] if latency_ms else []
+    return "\n".join([f"seed: {seed}", "defaults: { queued: 0ms }", *slow, "pipelines:", *pipelines, ""])

@@ -69,7 +69,7 @@ class Emulator(Child):
     """`synflow emulate --tls` that plays a graph and records every request."""
 
     def __init__(self, folder, case, nodes):
-        script = write(folder, "script.yaml", dag.as_script(nodes, case.seed))
+        script = write(folder, "script.yaml", dag.as_script(nodes, case.seed, round(case.latency * 1000)))
         self.recording = os.path.join(folder, "recording.json")
         command = [case.binary, "--state-dir", os.path.join(folder, "emulator"), "emulate", "--tls", "--port", "0"]
         command += ["--script", script, "--record", self.recording]
@@ -142,6 +142,6 @@ def play(folder, name, case, nodes, state):
         emulator.end()
         numbers = measure.judge(case, nodes, runs, emulator.recording, used, emulator.used())
     if numbers["wrong"]:
-        numbers["log"] = contender.log
+        numbers["log"] = os.path.relpath(contender.log)
     os.remove(emulator.recording)
     return numbers

@@ -46,6 +46,9 @@ def main():
     args = arguments()
     work = os.path.abspath(args.work)
     about = machine(args.binary)
+    # Whoever builds meanwhile must not change what is measured.
+    os.makedirs(work, exist_ok=True)
+    binary = shutil.copy2(args.binary, os.path.join(work, "synflow"))
     print(about["line"], flush=True)
     tables = []
     for shape in args.shapes:
@@ -64,7 +67,7 @@ def main():
                     tuple(args.plan),
                     tuple(args.apply),
                     args.requests_per_minute,
-                    os.path.abspath(args.binary),
+                    binary,
                 )
                 tables.append(run(case, args, os.path.join(work, case.name)))
                 if args.json:

@@ -104,7 +104,7 @@ def run(case, args, folder):
             state = os.path.join(own, "state")
             if history:
                 shutil.copytree(history, state)
-            rounds[name].append(told(play.play(own, name, case, nodes, state), f"round {at + 1}, {name}", case))
+            rounds[name].append(told(play.play(own, name, case, nodes, state, args.keep), f"round {at + 1}, {name}", case))
     print("\n" + table.text(rounds), flush=True)
     found = {name: table.medians(own) for name, own in rounds.items()}
     first = found[args.contenders[0]]
@@ -196,6 +196,7 @@ def arguments():
     parser.add_argument("--requests-per-minute", type=int, help="synflow's allowance [default: 600 at a beat of 5 s, and so on]")
     parser.add_argument("--plan", action="append", default=[], metavar="LINE", help="a line more for the top of synflow's plan")
     parser.add_argument("--apply", action="append", default=[], metavar="WORD", help="a word more for `synflow apply`: --apply=--strict")
+    parser.add_argument("--keep", action="store_true", help="keep the last round's recordings below target/compare/, for look.py")
     parser.add_argument("--json", metavar="FILE", help="write all numbers of all rounds")
     parser.add_argument("--binary", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--work", required=True, help=argparse.SUPPRESS)

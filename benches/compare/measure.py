@@ -34,12 +34,15 @@ def requests(path):
     """Returns when each request came, by kind, and how many were refused."""
     came, refused = collections.defaultdict(list), 0
     for exchange in exchanges(path):
-        request = exchange["request"]
-        name = f"{request['method']} {request['path']}"
-        kind = next((kind for kind, pattern in KINDS if pattern.match(name)), "other")
-        came[kind].append(seconds(exchange["recordedAt"]))
+        came[kind_of(exchange)].append(seconds(exchange["recordedAt"]))
         refused += exchange["response"]["status"] >= 400
     return came, refused
+
+
+def kind_of(exchange):
+    """Returns what kind of request an exchange is."""
+    name = f"{exchange['request']['method']} {exchange['request']['path']}"
+    return next((kind for kind, pattern in KINDS if pattern.match(name)), "other")
 
 
 def seconds(text):

@@ -131,8 +131,8 @@ def script(name):
 CONTENDERS = {"synflow": synflow, "each": script("each"), "list": script("list")}
 
 
-def play(folder, name, case, nodes, state):
-    """Lets a contender run a graph once, and returns its numbers. The recording is removed: it may be large."""
+def play(folder, name, case, nodes, state, keeps=False):
+    """Lets a contender run a graph once, and returns its numbers. The recording is removed unless it `keeps` it: it may be large."""
     limit = 60 + 10 * case.beat * dag.bound(nodes, case.at_once, case.beat_ms)
     with Emulator(folder, case, nodes) as emulator:
         command, more = CONTENDERS[name](folder, case, nodes, emulator.settings, state)
@@ -143,5 +143,6 @@ def play(folder, name, case, nodes, state):
         numbers = measure.judge(case, nodes, runs, emulator.recording, used, emulator.used())
     if numbers["wrong"]:
         numbers["log"] = os.path.relpath(contender.log)
-    os.remove(emulator.recording)
+    if not keeps:
+        os.remove(emulator.recording)
     return numbers

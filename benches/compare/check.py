@@ -52,6 +52,9 @@ def check_bound_and_ideal():
     # The long way goes first: a, then c beside b and d.
     mixed = nodes(("b", 1000, ""), ("d", 1000, ""), ("a", 1000, ""), ("c", 3000, "a"))
     equal(dag.ideal(mixed, 2, 1000), 4)
+    # Who does not know the durations begins with what stands first where all ways have one step.
+    short_first = nodes(("a", 1000, ""), ("b", 1000, ""), ("c", 3000, ""))
+    equal([dag.ideal(short_first, 2, 1000, known) for known in (True, False)], [3, 4])
 
 
 def check_delays():

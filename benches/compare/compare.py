@@ -81,11 +81,11 @@ def run(case, args, folder):
     """Runs all rounds of a case, prints its table and returns all numbers."""
     nodes = dag.make(case.shape, case.size, case.beats, case.beat_ms, case.seed, case.layers)
     bound = dag.bound(nodes, case.at_once, case.beat_ms)
-    ideal = dag.ideal(nodes, case.at_once, case.beat_ms)
+    ideal, blind = (dag.ideal(nodes, case.at_once, case.beat_ms, known) for known in (True, False))
     print(
         f"\n## {case.shape} of {case.size:,}, {number(case.beats[0])} to {number(case.beats[1])} beats of {number(case.beat)} s, "
         f"{case.at_once} at once, {'durations known' if case.history else 'durations not known'}\n\n"
-        f"bound {bound:.1f} beats, ideal {ideal} beats, {args.rounds} rounds"
+        f"bound {bound:.1f} beats, ideal {ideal} beats, blind {blind} beats, {args.rounds} rounds"
         + (f"; answers {number(case.latency)} s later" if case.latency else "")
         + (f"; synflow's plan also says: {'; '.join(case.plan_lines)}" if case.plan_lines else "")
         + (f"; synflow is also given: {' '.join(case.apply_words)}" if case.apply_words else ""),
@@ -113,6 +113,7 @@ def run(case, args, folder):
         **{key: value for key, value in dataclasses.asdict(case).items() if key != "binary"},
         "bound_beats": bound,
         "ideal_beats": ideal,
+        "blind_beats": blind,
         "medians": found,
         "ratios": {name: table.ratios(found[name], first) for name in args.contenders[1:]},
         "rounds": rounds,

@@ -85,10 +85,10 @@ def bound(nodes, at_once, beat_ms):
     return max(way, work / at_once)
 
 
-def ideal(nodes, at_once, beat_ms):
+def ideal(nodes, at_once, beat_ms, known=True):
     """Returns how many beats a scheduler takes that knows all durations, starts the longest way first, sees an end at the next
-    whole beat and needs no time for a request."""
-    ways = longest_ways(nodes, lambda node: node.beats(beat_ms))
+    whole beat and needs no time for a request. One that does not know the durations counts steps."""
+    ways = longest_ways(nodes, lambda node: node.beats(beat_ms) if known else 1)
     place = {node.id: at for at, node in enumerate(nodes)}
     waits = [len(node.after) for node in nodes]
     after = [[] for _ in nodes]

@@ -143,6 +143,7 @@ def judge(case, nodes, runs, recording, used, emulator):
         "makespan_beats": makespan,
         "to_bound": makespan / dag.bound(nodes, case.at_once, case.beat_ms),
         "to_ideal": makespan / dag.ideal(nodes, case.at_once, case.beat_ms),
+        "to_blind": makespan / dag.ideal(nodes, case.at_once, case.beat_ms, known=False),
         "before_first_start_seconds": first - used["began"],
         "whole_seconds": wall,
         "requests_per_pipeline": len(every) / len(nodes),

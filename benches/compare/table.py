@@ -7,6 +7,7 @@ ROWS = (
     ("makespan, beats", "makespan_beats", "{:.1f}"),
     ("makespan / bound", "to_bound", "{:.3f}"),
     ("makespan / ideal", "to_ideal", "{:.3f}"),
+    ("makespan / blind", "to_blind", "{:.3f}"),
     ("whole process, s", "whole_seconds", "{:.1f}"),
     ("before the first start, s", "before_first_start_seconds", "{:.2f}"),
     ("delay p50, beats", "delay_p50_beats", "{:.2f}"),

@@ -143,12 +143,14 @@ def machine(binary):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
     version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    kind = "debug" if os.sep + "debug" + os.sep in os.path.abspath(binary) else "release"
+    # Only cargo's own folders tell how it was built.
+    folder = os.path.basename(os.path.dirname(os.path.abspath(binary)))
+    kind = f"{folder} build" if folder in ("debug", "release") else "nobody knows how it was built"
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     processor = model or platform.machine()
     line = (
         f"{date}; {platform.system()} {platform.release()}, {os.cpu_count()} cores of {processor}; "
-        f"{version} ({kind} build), Python {platform.python_version()}; load before: {os.getloadavg()[0]:.2f}"
+        f"{version} ({kind}), Python {platform.python_version()}; load before: {os.getloadavg()[0]:.2f}"
     )
     return {
         "line": line,

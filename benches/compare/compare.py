@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import datetime
+import fcntl
 import json
 import os
 import platform
@@ -45,11 +46,22 @@ class Case:
 def main():
     args = arguments()
     work = os.path.abspath(args.work)
-    about = machine(args.binary)
-    # Whoever builds meanwhile must not change what is measured.
     os.makedirs(work, exist_ok=True)
-    binary = shutil.copy2(args.binary, os.path.join(work, "synflow"))
+    with open(os.path.join(work, "lock"), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another comparison is at work here; two would disturb each other", file=sys.stderr)
+            return 2
+        return compare(args, work)
+
+
+def compare(args, work):
+    """Runs all cases. Returns the exit code."""
+    about = machine(args.binary)
     print(about["line"], flush=True)
+    # Whoever builds meanwhile must not change what is measured.
+    binary = shutil.copy2(args.binary, os.path.join(work, "synflow"))
     tables = []
     for shape in args.shapes:
         for size in args.sizes:

@@ -131,9 +131,8 @@ pub(super) async fn deployed(
         }
         only = Some(*name);
     }
-    match client.pipelines().await {
-        Ok(listed) => listed.iter().for_each(|resource| read.add(resource)),
-        Err(CallFailure::TooManyPages { .. }) => {}
+    match client.each_pipeline(|resource| read.add(&resource)).await {
+        Ok(()) | Err(CallFailure::TooManyPages { .. }) => {}
         Err(why) => return Err(why),
     }
     let missing: Vec<&str> = wanted.iter().filter(|name| !read.knows(name)).copied().collect();

@@ -3,12 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::time::Delay;
 
 /// The allowance where nothing else is set: the service takes 1,000 queries a minute from everybody (protocol 7).
 pub const REQUESTS_PER_MINUTE: u32 = 600;
+
+/// How many requests may be under way at once, lists aside: with HTTP/1.1 each has a connection of its own, and a hundred
+/// that are made in one moment are slower than a few that are used again.
+const UNDER_WAY_MAX: usize = 24;
 
 /// Which part of the questions is kept for lists of runs, so that nothing else holds up watching.
 const LISTS_SHARE: u32 = 5;
@@ -34,9 +39,16 @@ pub struct Allowance {
     shared: Arc<Shared>,
 }
 
+/// A request that is under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(
+    #[expect(dead_code, reason = "it counts for as long as it lives")] OwnedSemaphorePermit,
+);
+
 #[derive(Debug)]
 struct Shared {
     lanes: Option<Lanes>,
+    under_way: Arc<Semaphore>,
     held_until: Mutex<Option<Instant>>,
 }
 
@@ -63,18 +75,30 @@ impl Allowance {
     }
 
     fn new(lanes: Option<Lanes>) -> Self {
-        Self { shared: Arc::new(Shared { lanes, held_until: Mutex::new(None) }) }
+        Self {
+            shared: Arc::new(Shared {
+                lanes,
+                under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+                held_until: Mutex::new(None),
+            }),
+        }
     }
 
-    /// Takes a place for a request and waits for it.
-    pub(super) async fn take(&self, purpose: Purpose) {
-        let Some(lanes) = &self.shared.lanes else { return };
-        let lane = match purpose {
-            Purpose::List => &lanes.lists,
-            Purpose::Question => &lanes.questions,
-            Purpose::Start => &lanes.starts,
-        };
-        tokio::time::sleep_until(lane.reserve()).await;
+    /// Takes a place for a request and waits for it. What it returns is to be held until the request is over.
+    pub(super) async fn take(&self, purpose: Purpose) -> Option<UnderWay> {
+        if let Some(lanes) = &self.shared.lanes {
+            let lane = match purpose {
+                Purpose::List => &lanes.lists,
+                Purpose::Question => &lanes.questions,
+                Purpose::Start => &lanes.starts,
+            };
+            tokio::time::sleep_until(lane.reserve()).await;
+        }
+        if purpose == Purpose::List {
+            return None;
+        }
+        let permit = Arc::clone(&self.shared.under_way).acquire_owned().await;
+        permit.ok().map(UnderWay)
     }
 
     /// Leaves the workspace alone for this long.
@@ -130,7 +154,7 @@ mod tests {
     use tokio::task::JoinSet;
     use tokio::time::Instant;
 
-    use super::{Allowance, Lane, Purpose};
+    use super::{Allowance, Lane, Purpose, UNDER_WAY_MAX};
     use crate::time::Delay;
 
     #[tokio::test(start_paused = true)]
@@ -157,15 +181,15 @@ mod tests {
         let mut flood = JoinSet::new();
         for purpose in [Purpose::Start, Purpose::Question].into_iter().cycle().take(2_000) {
             let allowance = allowance.clone();
-            flood.spawn(async move { allowance.take(purpose).await });
+            flood.spawn(async move { drop(allowance.take(purpose).await) });
         }
         // Until all have taken their places.
         for _ in 0..2_000 {
             tokio::task::yield_now().await;
         }
-        allowance.take(Purpose::List).await;
+        drop(allowance.take(Purpose::List).await);
         assert_eq!(start.elapsed(), Duration::ZERO);
-        allowance.take(Purpose::Question).await;
+        drop(allowance.take(Purpose::Question).await);
         assert!(start.elapsed() > Duration::from_secs(60), "the other questions are before it");
     }
 
@@ -185,6 +209,20 @@ mod tests {
                 assert!(count <= per_minute as usize, "{count} of {per_minute}");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_not_one_connection_each() {
+        let allowance = Allowance::endless();
+        let mut under_way = Vec::new();
+        for _ in 0..UNDER_WAY_MAX {
+            under_way.push(allowance.take(Purpose::Start).await);
+        }
+        let one_more = || tokio::time::timeout(Duration::from_secs(1), allowance.take(Purpose::Question));
+        assert!(one_more().await.is_err(), "as many as may be are under way");
+        assert!(allowance.take(Purpose::List).await.is_none(), "a list goes all the same");
+        under_way.pop();
+        assert!(one_more().await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -182,10 +182,13 @@ impl SynapseClient {
                 return StartOutcome::NotSent { reason: failure.briefly(), after: failure.after() };
             }
         };
-        if let Some(held) = self.shared.patience.admit_start().await {
-            let failure = self.throttled(held);
-            return StartOutcome::NotSent { reason: failure.to_string(), after: failure.after() };
-        }
+        let _under_way = match self.shared.patience.admit_start().await {
+            Ok(under_way) => under_way,
+            Err(held) => {
+                let failure = self.throttled(held);
+                return StartOutcome::NotSent { reason: failure.to_string(), after: failure.after() };
+            }
+        };
         let request = self
             .request(Method::POST, url, &token)
             .header("x-ms-client-request-id", run.to_string())
@@ -281,21 +284,30 @@ impl SynapseClient {
 
     /// Reads the same of all pipelines.
     pub async fn definitions(&self) -> Result<Vec<Definition>, CallFailure> {
-        let resources = self.pipelines().await?;
-        Ok(resources.iter().filter_map(|resource| reading::definition(resource, "")).collect())
+        let mut all = Vec::new();
+        self.each_pipeline(|resource| all.extend(reading::definition(&resource, ""))).await?;
+        Ok(all)
     }
 
     /// Lists the definitions of all pipelines.
     ///
     /// Fails if a page leads to another host: our token is not for it.
     pub async fn pipelines(&self) -> Result<Vec<Value>, CallFailure> {
-        let mut url = self.url(&["pipelines"])?;
         let mut all = Vec::new();
+        self.each_pipeline(|resource| all.push(resource)).await?;
+        Ok(all)
+    }
+
+    /// Hands over the definition of each pipeline, page by page: all of them together may be large.
+    ///
+    /// Fails as [`Self::pipelines`] does; what came before has been handed over then.
+    pub async fn each_pipeline(&self, mut take: impl FnMut(Value)) -> Result<(), CallFailure> {
+        let mut url = self.url(&["pipelines"])?;
         for _ in 0..PAGES_MAX {
             let answer = self.exchange(Method::GET, url, None).await?;
             let page = reading::page::<Value>(&answer, self.host())?;
-            all.extend(page.records);
-            let Some(link) = page.next_link else { return Ok(all) };
+            page.records.into_iter().for_each(&mut take);
+            let Some(link) = page.next_link else { return Ok(()) };
             let next = Url::parse(&link).ok().filter(|next| self.shared.endpoint.owns(next));
             url = next.ok_or_else(|| self.garbled(&answer))?;
         }
@@ -405,7 +417,7 @@ impl SynapseClient {
         url: &Url,
         body: Option<&Vec<u8>>,
     ) -> Result<Answer, CallFailure> {
-        call.admit().await.map_err(|held| self.throttled(held))?;
+        let _under_way = call.admit().await.map_err(|held| self.throttled(held))?;
         let token = self.token().await?;
         let mut request = self.request(method.clone(), url.clone(), &token);
         if let Some(body) = body {

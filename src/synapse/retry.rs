@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use super::allowance::{Allowance, Purpose};
+use super::allowance::{Allowance, Purpose, UnderWay};
 use super::answer::CallFailure;
 use crate::time::Delay;
 
@@ -90,16 +90,16 @@ impl Patience {
         Call { patience: self, purpose, deadline, attempts: 0, has_new_token: false }
     }
 
-    /// Waits for a start's place. Returns how long the service wants to be left alone instead, if it
+    /// Waits for a start's place. Fails with how long the service wants to be left alone instead, if it
     /// does: a start must not wait that long unseen.
-    pub(super) async fn admit_start(&self) -> Option<Delay> {
-        let allowance = self.allowance.as_ref()?;
+    pub(super) async fn admit_start(&self) -> Result<Option<UnderWay>, Delay> {
+        let Some(allowance) = &self.allowance else { return Ok(None) };
         if let Some(held) = allowance.held() {
-            return Some(held);
+            return Err(held);
         }
-        allowance.take(Purpose::Start).await;
+        let under_way = allowance.take(Purpose::Start).await;
         // Others may have heard meanwhile that it wants to be left alone.
-        allowance.held()
+        allowance.held().map_or(Ok(under_way), Err)
     }
 
     /// Leaves the service alone for as long as it asks.
@@ -121,17 +121,16 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Waits for a place for the next request. Fails with the time to wait if that is too long.
-    pub(super) async fn admit(&mut self) -> Result<(), Delay> {
+    pub(super) async fn admit(&mut self) -> Result<Option<UnderWay>, Delay> {
         self.attempts += 1;
-        let Some(allowance) = &self.patience.allowance else { return Ok(()) };
+        let Some(allowance) = &self.patience.allowance else { return Ok(None) };
         if let Some(held) = allowance.held() {
             if held >= self.left() {
                 return Err(held);
             }
             tokio::time::sleep(held.to_std()).await;
         }
-        allowance.take(self.purpose).await;
-        Ok(())
+        Ok(allowance.take(self.purpose).await)
     }
 
     /// Waits before another request, or says that there shall be none.

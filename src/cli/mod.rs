@@ -133,8 +133,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
 
 /// Runs the verbs that need a network.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: a flow waits nearly all of its time, and a second one costs memory and wake-ups for nothing.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Bug, format!("cannot start the runtime: {error}")))?;

@@ -44,6 +44,7 @@ pub(super) fn read(args: &Driving, is_emulated: bool) -> Result<Pace, Failure> {
     let limits = Limits {
         beat: duration(args.beat.as_deref(), "--beat", beat, BEAT_MIN, BEAT_MAX)?,
         start_grace: duration(grace, "--start-grace", policy::START_GRACE, GRACE_MIN, GRACE_MAX)?,
+        checks_successes: !args.trust_status,
         seed: uuid::Uuid::new_v4().as_u64_pair().0,
     };
     let heartbeat = args.heartbeat.as_deref();

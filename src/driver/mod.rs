@@ -12,6 +12,7 @@ mod unspoken;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use tokio::task::{self, JoinSet};
 
@@ -23,7 +24,7 @@ use crate::flow::decide::{Effect, decide};
 use crate::flow::forecast::{Durations, Forecast};
 use crate::flow::policy::Limits;
 use crate::flow::watch::{Chore, Watch};
-use crate::flow::{Event, Flow, IllegalEvent, RunId, StartOutcome, StepState, observe};
+use crate::flow::{Event, Flow, IllegalEvent, RunId, StartOutcome, observe};
 use crate::journal::{Journal, JournalError};
 use crate::plan::{StepId, StepIndex};
 use crate::report::Report;
@@ -37,8 +38,9 @@ pub use leave::{Goal, Leaving, Wish, Wishes};
 pub use unspoken::{hide, sent};
 pub use upkeep::HEARTBEAT;
 
-/// Every how many beats the activities of a step on the screen are read.
-const PEEK_BEATS: u64 = 4;
+/// How long an answer waits for others, in beats, and at most.
+const GATHER_BEATS: f64 = 0.005;
+const GATHER_MAX: Delay = Delay::from_ms(50);
 
 /// How often the loop does what.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +220,10 @@ impl Driver {
             let due_at = self.duties.due_at();
             let wake_at = wake_at.map_or(due_at, |at| at.min(due_at));
             tokio::select! {
-                Some(joined) = self.tasks.join_next_with_id() => self.take_in(joined)?,
+                Some(joined) = self.tasks.join_next_with_id() => {
+                    tokio::time::sleep(self.gathering()).await;
+                    self.take_in(joined)?;
+                }
                 () = tokio::time::sleep(wake_at.since(self.clock.now()).to_std()) => {}
                 told = self.telling.next() => self.note_told(&told),
                 () = tick(&mut ticks) => self.report.tick(self.clock.now(), &self.flow),
@@ -254,15 +259,6 @@ impl Driver {
         }
     }
 
-    /// Passes on what the answers so far have told of the services' clocks.
-    fn read_clocks(&mut self, at: Timestamp) {
-        for (workspace, client) in self.clients.iter().enumerate() {
-            if let Some(shown) = client.server_time() {
-                self.watch.note_clock(workspace, shown, at);
-            }
-        }
-    }
-
     /// Returns what must be on disk before an effect may begin.
     fn intent(&self, effect: &Effect) -> Option<Event> {
         match effect {
@@ -281,6 +277,15 @@ impl Driver {
             }
             _ => None,
         }
+    }
+
+    /// Returns how long an answer waits for others that come with it, as those to the questions of one beat do: one flush of
+    /// the disk is then enough for all. A crash in between loses what one a moment earlier would have lost.
+    fn gathering(&self) -> Duration {
+        if self.tasks.is_empty() {
+            return Duration::ZERO;
+        }
+        self.pace.limits.beat.scaled(GATHER_BEATS).min(GATHER_MAX).to_std()
     }
 
     /// Takes in a task's answer and every other that is there already, and records them together.
@@ -451,25 +456,6 @@ impl Driver {
         }
         recorded.iter().try_for_each(|entry| self.learn(entry))
     }
-
-    /// Asks for the activities of the steps on the screen, now and then.
-    fn peek(&mut self) {
-        let at = self.clock.now();
-        let gap = Delay::from_ms(self.pace.limits.beat.as_ms().saturating_mul(PEEK_BEATS));
-        for step in self.report.watched(&self.flow) {
-            let fresh = self.peeks.get(&step).is_some_and(|last| at < *last + gap);
-            if fresh || self.flow.run(step).state != StepState::Running {
-                continue;
-            }
-            let Some(run) = self.flow.run(step).last_attempt().map(|attempt| attempt.run) else { continue };
-            self.peeks.insert(step, at);
-            let (client, pipeline) = self.target(step);
-            self.spawn(
-                Errand::Peek,
-                async move { Done::Peek(step, client.activities(&pipeline, run).await) },
-            );
-        }
-    }
 }
 
 /// Returns the runs that these events would have recorded.
@@ -546,7 +532,12 @@ mod tests {
         };
         let client = SynapseClient::new(endpoint, "a", TokenCache::new(credential, http.clone()), http);
         let flow = Flow::new(header, Arc::new(plan), Arc::new(graph));
-        let limits = Limits { beat: Delay::from_secs(1), start_grace: Delay::from_secs(1), seed: 1 };
+        let limits = Limits {
+            beat: Delay::from_secs(1),
+            start_grace: Delay::from_secs(1),
+            checks_successes: true,
+            seed: 1,
+        };
         let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
         let report = Box::new(Lines::new(std::io::sink()));
         (Driver::new(flow, pace, journal, vec![client], Secrets::none(), report), folder)

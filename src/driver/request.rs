@@ -6,12 +6,15 @@ use std::future::Future;
 use crate::driver::Driver;
 use crate::driver::errand::{Done, Errand, read_activities};
 use crate::driver::unspoken::without_secret;
-use crate::flow::RunStatus;
 use crate::flow::decide::Effect;
 use crate::flow::watch::{Chore, Coverage, RunNearby};
+use crate::flow::{RunStatus, StepState};
 use crate::plan::{SecretText, StepIndex};
 use crate::synapse::{RunFilter, RunListed, SynapseClient, Window};
-use crate::time::Timestamp;
+use crate::time::{Delay, Timestamp};
+
+/// Every how many beats the activities of a step on the screen are read.
+const PEEK_BEATS: u64 = 4;
 
 impl Driver {
     /// Sends the request of one effect, as a task of this loop.
@@ -104,6 +107,25 @@ impl Driver {
                     Done::Cancel { step, run, answer: client.cancel(run).await }
                 });
             }
+        }
+    }
+
+    /// Asks for the activities of the steps on the screen, now and then.
+    pub(super) fn peek(&mut self) {
+        let at = self.clock.now();
+        let gap = Delay::from_ms(self.pace.limits.beat.as_ms().saturating_mul(PEEK_BEATS));
+        for step in self.report.watched(&self.flow) {
+            let fresh = self.peeks.get(&step).is_some_and(|last| at < *last + gap);
+            if fresh || self.flow.run(step).state != StepState::Running {
+                continue;
+            }
+            let Some(run) = self.flow.run(step).last_attempt().map(|attempt| attempt.run) else { continue };
+            self.peeks.insert(step, at);
+            let (client, pipeline) = self.target(step);
+            self.spawn(
+                Errand::Peek,
+                async move { Done::Peek(step, client.activities(&pipeline, run).await) },
+            );
         }
     }
 

@@ -45,6 +45,15 @@ impl Driver {
         Ok(())
     }
 
+    /// Passes on what the answers so far have told of the services' clocks.
+    pub(super) fn read_clocks(&mut self, at: Timestamp) {
+        for (workspace, client) in self.clients.iter().enumerate() {
+            if let Some(shown) = client.server_time() {
+                self.watch.note_clock(workspace, shown, at);
+            }
+        }
+    }
+
     /// Records what another process asks for, if it can be: the flow may have gone on since.
     fn fulfil(&mut self, request: i64, event: Event) -> Result<(), DriveError> {
         let at = self.clock.now();

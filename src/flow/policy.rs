@@ -10,6 +10,8 @@ pub struct Limits {
     pub beat: Delay,
     /// How long an unclear start is looked for before a person must decide (design 6).
     pub start_grace: Delay,
+    /// Whether the activities of runs that say they succeeded are read: what failed in one all the same makes its step warn.
+    pub checks_successes: bool,
     /// Makes the jitter of this flow repeatable.
     pub seed: u64,
 }
@@ -48,8 +50,17 @@ pub const CLOCKS_DIFFER_MAX: Delay = Delay::from_secs(15 * 60);
 /// The same where an answer has told what the service's clock shows: what it may have gained since, and the answer taken.
 pub const CLOCKS_DRIFT_MAX: Delay = Delay::from_secs(60);
 
-/// How many beats a list reaches back before the newest change it has seen: records may be listed late.
-pub const OVERLAP_BEATS: u64 = 24;
+/// How many beats the times of the service's records may lie behind the clock of its answers.
+pub const CLOCKS_DIFFER_BEATS: u64 = 12;
+
+/// How many beats a list reaches back before the newest change it has seen: records may be listed a little late.
+pub const OVERLAP_BEATS: u64 = 3;
+
+/// How many beats it reaches back now and then: some records are listed later than that, and every one costs.
+pub const LATE_OVERLAP_BEATS: u64 = 24;
+
+/// After how many beats a list reaches back that far again.
+pub const LATE_EVERY_BEATS: u64 = 12;
 
 /// After how many failures in a row of a list its runs are asked for one by one: a list of many pages fails if one of
 /// them does, and one that is too long always.
@@ -152,7 +163,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_honour_the_service() {
-        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 1 };
+        let limits = Limits {
+            beat: Delay::from_secs(5),
+            start_grace: Delay::from_secs(120),
+            checks_successes: true,
+            seed: 1,
+        };
         let within = |failures, low_ms, high_ms| {
             let got = pause(&limits, 7, failures, None).as_ms();
             assert!((low_ms..=high_ms).contains(&got), "{failures} failures: {got} ms");
@@ -168,7 +184,12 @@ mod tests {
 
     #[test]
     fn asks_less_for_what_is_not_about_to_end() {
-        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 1 };
+        let limits = Limits {
+            beat: Delay::from_secs(5),
+            start_grace: Delay::from_secs(120),
+            checks_successes: true,
+            seed: 1,
+        };
         let check = |usual_s: Option<u64>, age_s, want_s| {
             let started_at = Timestamp::from_epoch_ms(1_700_000_000_000);
             let asked_at = started_at + Delay::from_secs(age_s);
@@ -194,7 +215,7 @@ mod tests {
     #[test]
     fn a_slow_beat_is_never_quickened() {
         let beat = Delay::from_secs(600);
-        let limits = Limits { beat, start_grace: Delay::from_secs(120), seed: 1 };
+        let limits = Limits { beat, start_grace: Delay::from_secs(120), checks_successes: true, seed: 1 };
         let started_at = Timestamp::from_epoch_ms(1_700_000_000_000);
         for age_s in [0, 600, 100_000] {
             let asked_at = started_at + Delay::from_secs(age_s);

@@ -79,6 +79,8 @@ struct Listing {
     /// When the last list was asked for, and the last sweep.
     asked_at: Timestamp,
     swept_at: Timestamp,
+    /// When the last one was asked for that reached back far.
+    late_at: Timestamp,
     /// How many pages the last list of changes had.
     pages: usize,
     /// What the service's clock showed when ours showed the second time.
@@ -90,17 +92,12 @@ struct Listing {
 pub enum Coverage {
     /// What changed of late.
     Changed,
+    /// The same, and what changed before that and may have been listed late.
+    Late,
     /// Every run since the eldest live one.
     All,
     /// Those of them that have not ended.
     Live,
-}
-
-impl Coverage {
-    /// Says whether a live run that is not in the list is missing.
-    pub const fn is_sweep(self) -> bool {
-        matches!(self, Self::All | Self::Live)
-    }
 }
 
 impl Watch {
@@ -256,12 +253,20 @@ impl Watch {
             None => oldest - policy::CLOCKS_DIFFER_MAX,
         };
         let beats = |count: u64| Delay::from_ms(limits.beat.as_ms().saturating_mul(count));
-        match listing.newest {
-            Some(newest) if now < listing.swept_at + beats(policy::SWEEP_BEATS) => {
-                (all.max(newest - beats(policy::OVERLAP_BEATS)), Coverage::Changed)
+        // While nothing changes, what the last list held is not read again for ever.
+        let heard = |newest: Timestamp| match listing.clock {
+            Some((shown, at)) => {
+                newest.max(in_server_time(listing.asked_at, shown, at) - beats(policy::CLOCKS_DIFFER_BEATS))
             }
-            Some(_) => (all, Coverage::Live),
+            None => newest,
+        };
+        match listing.newest {
             None => (all, Coverage::All),
+            Some(_) if now >= listing.swept_at + beats(policy::SWEEP_BEATS) => (all, Coverage::Live),
+            Some(newest) if now >= listing.late_at + beats(policy::LATE_EVERY_BEATS) => {
+                (all.max(heard(newest) - beats(policy::LATE_OVERLAP_BEATS)), Coverage::Late)
+            }
+            Some(newest) => (all.max(heard(newest) - beats(policy::OVERLAP_BEATS)), Coverage::Changed),
         }
     }
 
@@ -288,11 +293,19 @@ impl Watch {
         for step in runs.iter().filter_map(|run| flow.running_step_of(run.run)) {
             self.not_there.remove(&step);
         }
-        if !coverage.is_sweep() {
-            listing.pages = runs.len().div_ceil(policy::PAGE_RUNS);
-            return;
+        match coverage {
+            Coverage::Changed => {
+                listing.pages = runs.len().div_ceil(policy::PAGE_RUNS);
+                return;
+            }
+            Coverage::Late => {
+                listing.late_at = asked_at;
+                return;
+            }
+            // A list of live runs holds no late news of those that ended.
+            Coverage::Live => listing.swept_at = asked_at,
+            Coverage::All => (listing.swept_at, listing.late_at) = (asked_at, asked_at),
         }
-        listing.swept_at = asked_at;
         let held: BTreeSet<_> = runs.iter().map(|run| run.run).collect();
         for step in flow.live() {
             let step_run = flow.run(step);

@@ -127,7 +127,8 @@ impl Rehearsal {
             flow.rank_by(durations);
             watch.expect(Forecast::new(&flow, durations));
         }
-        let limits = Limits { beat, start_grace: crate::flow::policy::START_GRACE, seed };
+        let limits =
+            Limits { beat, start_grace: crate::flow::policy::START_GRACE, checks_successes: true, seed };
         let furnish::Furnished { models, names, bases } = furnished;
         Ok(Self {
             flow,

@@ -77,7 +77,7 @@ impl Sample {
     /// Records an event and everything that follows from it at once.
     pub(super) fn record(&mut self, event: Event) -> &mut Self {
         self.apply(event);
-        let limits = Limits { beat: BEAT, start_grace: START_GRACE, seed: 1 };
+        let limits = Limits { beat: BEAT, start_grace: START_GRACE, checks_successes: true, seed: 1 };
         loop {
             let facts = decide(&self.flow, &Watch::default(), &limits, self.now).facts;
             if facts.is_empty() {

@@ -126,7 +126,12 @@ impl Night {
         );
         let flow = flow(&text, seed);
         journal.create(flow.header()).unwrap();
-        let limits = policy::Limits { beat: Delay::from_ms(50), start_grace: Delay::from_secs(3), seed };
+        let limits = policy::Limits {
+            beat: Delay::from_ms(50),
+            start_grace: Delay::from_secs(3),
+            checks_successes: true,
+            seed,
+        };
         let report = Box::new(Lines::new(std::io::sink()));
         let pace = Pace { limits, heartbeat: Delay::from_secs(1) };
         let (_nobody, mut wishes) = tokio::sync::mpsc::unbounded_channel();

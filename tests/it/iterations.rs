@@ -424,6 +424,8 @@ fn a_warned_step_ends_13_where_that_is_asked_for() {
     };
     check("", "", 0, "warned");
     check("", " --strict", 13, "warned");
+    check("", " --trust-status", 0, "succeeded");
     check("strict: true\n", "", 1, "failed");
+    check("strict: true\n", " --trust-status", 1, "failed");
     check("defaults: { allow_failure: true }\n", " --strict", 0, "warned");
 }

@@ -111,7 +111,12 @@ impl Play {
     pub(crate) fn new(plan: Plan) -> Self {
         let graph = PlanGraph::link(&plan).unwrap();
         let max_parallel = plan.max_parallel;
-        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 7 };
+        let limits = Limits {
+            beat: Delay::from_secs(5),
+            start_grace: Delay::from_secs(120),
+            checks_successes: true,
+            seed: 7,
+        };
         let flow = Flow::new(header("7f3a9c", "sketch", max_parallel), Arc::new(plan), Arc::new(graph));
         Self { flow, watch: Watch::default(), limits, now: DAWN, events: Vec::new(), runs_chosen: 0 }
     }

@@ -2,7 +2,9 @@
 
 use synflow::flow::decide::Effect;
 use synflow::flow::forecast::Forecast;
-use synflow::flow::policy::{ACTIVITY_READS_MAX, CHILD_READS_MAX, LIST_FAILURES_MAX, SWEEP_BEATS};
+use synflow::flow::policy::{
+    ACTIVITY_READS_MAX, CHILD_READS_MAX, LATE_EVERY_BEATS, LIST_FAILURES_MAX, SWEEP_BEATS,
+};
 use synflow::flow::watch::{Chore, Coverage};
 use synflow::flow::{
     ActivitySeen, Below, Event, Outcome, Recorded, RunActivities, RunSeen, RunStatus, StepState, observe,
@@ -48,6 +50,33 @@ fn an_ended_run_is_judged_by_its_activities() {
         Outcome::Cancelled,
         Some("the run was cancelled in Synapse, not by synflow"),
     );
+}
+
+/// For whoever does not want to pay a request for each run to hear of those that only warn.
+#[test]
+fn a_status_that_is_trusted_needs_no_activities() {
+    let settled = |status: RunStatus, change: fn(&mut Step)| {
+        let mut a = step("a", &[]);
+        change(&mut a);
+        let mut play = Play::new(plan(1, vec![a]));
+        play.limits.checks_successes = false;
+        play.start(0);
+        play.see(0, status);
+        play.facts();
+        (play.state(0).clone(), play.effects().len())
+    };
+    let succeeded = StepState::Ended { outcome: Outcome::Succeeded };
+    assert_eq!(settled(RunStatus::Succeeded, |_| ()), (succeeded, 0));
+    let reads = (StepState::Settling, 1);
+    assert_eq!(settled(RunStatus::Succeeded, |step| step.strict = true), reads);
+    assert_eq!(settled(RunStatus::Failed, |_| ()), reads, "what failed in it is wanted");
+    let output = |step: &mut Step| {
+        let yaml = b"version: 1\nname: x\nworkspace: w\nsteps: { a: { outputs: { rows: \"{{activities.Copy.output.rowsCopied}}\" } } }\n";
+        step.outputs = synflow::plan::load(yaml, &synflow::plan::Given::default()).unwrap().plan.steps[0]
+            .outputs
+            .clone();
+    };
+    assert_eq!(settled(RunStatus::Succeeded, output), reads, "an output is read from them");
 }
 
 /// Lets the reading of a step's activities fail until its run is judged without them.
@@ -154,11 +183,14 @@ fn lists_hold_what_changed_and_sweeps_hold_all() {
     let changed = play.now;
     let both = [(0, changed), (1, DAWN)];
     assert_eq!(query(&mut play, &both), (all, Coverage::All), "the first list is a sweep");
-    for _ in 1..SWEEP_BEATS {
-        let want = (all.max(changed - Delay::from_secs(120)), Coverage::Changed);
-        assert_eq!(query(&mut play, &[(0, changed)]), want, "only what changed, with an overlap");
+    for beat in 1..SWEEP_BEATS {
+        let (back, coverage) =
+            if beat % LATE_EVERY_BEATS == 0 { (120, Coverage::Late) } else { (15, Coverage::Changed) };
+        let want = (changed - Delay::from_secs(back), coverage);
+        assert_eq!(query(&mut play, &[(0, changed)]), want, "what changed, with an overlap; beat {beat}");
     }
     assert_eq!(query(&mut play, &both), (all, Coverage::Live), "what ended is told by the lists of changes");
+    assert_eq!(query(&mut play, &both).1, Coverage::Late);
     assert_eq!(query(&mut play, &both).1, Coverage::Changed);
 }
 
@@ -174,6 +206,28 @@ fn a_known_clock_of_the_service_narrows_the_first_list() {
         play.start(1);
         play.watch.note_clock(0, shown, DAWN);
         assert_eq!(query(&mut play, &[]), (want, Coverage::All));
+    }
+}
+
+#[test]
+fn what_has_not_changed_is_not_listed_for_ever() {
+    let mut play = Play::new(plan(4, four()));
+    play.start(0);
+    play.start(1);
+    let ahead = Delay::from_secs(3_600);
+    let changed = DAWN + ahead;
+    for _ in 0..SWEEP_BEATS {
+        play.watch.note_clock(0, play.now + ahead, play.now);
+        let asked_before = play.now - play.limits.beat;
+        let (after, coverage) = query(&mut play, &[(0, changed), (1, changed)]);
+        let back = match coverage {
+            Coverage::Changed => 15,
+            Coverage::Late => 120,
+            Coverage::All | Coverage::Live => continue,
+        };
+        let heard = changed.max(asked_before + ahead - Delay::from_secs(60));
+        let oldest = changed - Delay::from_secs(60);
+        assert_eq!(after, oldest.max(heard - Delay::from_secs(back)), "{coverage:?} at {}", play.now);
     }
 }
 

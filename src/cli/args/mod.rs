@@ -226,6 +226,10 @@ pub struct Driving {
     /// The gap between two signs of life for other processes [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SYNFLOW_HEARTBEAT", help_heading = PATIENCE)]
     pub heartbeat: Option<String>,
+    /// Believes runs that say they succeeded: their activities are not read, which saves a request each, and none of their
+    /// steps warns; those that need them, for `outputs` or with `strict`, read them all the same
+    #[arg(long, conflicts_with = "strict")]
+    pub trust_status: bool,
     /// Ends with 13 if nothing failed and a step warned
     #[arg(long)]
     pub strict: bool,

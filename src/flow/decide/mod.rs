@@ -221,20 +221,22 @@ fn watch_workspaces(flow: &Flow, watch: &Watch, limits: &Limits, now: Timestamp,
     let looked_up: BTreeSet<StepIndex> = decision.effects.iter().filter_map(looked_up).collect();
     for (workspace, running) in running.into_iter().enumerate().filter(|(_, running)| !running.is_empty()) {
         let list = Chore::Query(workspace);
-        let worth_asking_at = |chore: Chore, one: &Running| {
-            let asked_at = watch.asked_at(chore).filter(|_| !watch.is_doubted(one.step) && !one.is_cancelled);
+        let worth_asking_at = |asked_at: Option<Timestamp>, one: &Running| {
+            let asked_at = asked_at.filter(|_| !watch.is_doubted(one.step) && !one.is_cancelled);
             asked_at.map_or(now, |at| policy::worth_asking_at(limits, one.started_at, one.usual, at))
         };
         let is_dear = watch.is_list_dear(workspace, running.len(), limits, now);
-        if !is_dear {
+        // While it is under way nothing is due.
+        if !is_dear && watch.due_at(list).is_some() {
+            let asked_at = watch.asked_at(list);
             let oldest = running.iter().map(|one| one.intended_at).min().unwrap_or(now);
-            let from = running.iter().map(|one| worth_asking_at(list, one)).min().unwrap_or(now);
+            let from = running.iter().map(|one| worth_asking_at(asked_at, one)).min().unwrap_or(now);
             let (after, coverage) = watch.window(workspace, oldest, limits, now);
             decision.want_from(from, watch, now, Effect::Query { workspace, after, coverage });
         }
         if is_dear || watch.failures(list) >= policy::LIST_FAILURES_MAX {
             for one in running.iter().filter(|one| !looked_up.contains(&one.step)) {
-                let from = worth_asking_at(Chore::LookUp(one.step), one);
+                let from = worth_asking_at(watch.asked_at(Chore::LookUp(one.step)), one);
                 decision.want_from(from, watch, now, Effect::LookUp { step: one.step, run: one.run });
             }
         }

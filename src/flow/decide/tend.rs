@@ -5,8 +5,8 @@ use crate::flow::observe;
 use crate::flow::policy::{self, Limits};
 use crate::flow::watch::{Chore, Watch};
 use crate::flow::{
-    Attempt, Below, CancelReason, Event, Flow, Origin, Outcome, RunActivities, RunId, StepError, StepRun,
-    StepState, Trust,
+    Attempt, Below, CancelReason, Event, Flow, Origin, Outcome, RunActivities, RunId, RunStatus, StepError,
+    StepRun, StepState, Trust,
 };
 use crate::plan::{OnTimeout, StepIndex};
 use crate::time::Timestamp;
@@ -36,6 +36,9 @@ pub(super) fn tend(
         {
             decision.facts.push(observe::judged(flow, step, &RunActivities::default()));
         }
+        StepState::Settling if takes_its_word(flow, limits, step, attempt) => {
+            decision.facts.push(observe::judged(flow, step, &RunActivities::default()));
+        }
         StepState::Settling => {
             let below = if attempt.cancel.is_some() {
                 Below::All
@@ -48,6 +51,14 @@ pub(super) fn tend(
         }
         _ => {}
     }
+}
+
+/// Says whether a run that says it succeeded is believed: where nobody asks for more, and nothing of its activities is
+/// needed.
+fn takes_its_word(flow: &Flow, limits: &Limits, step: StepIndex, attempt: &Attempt) -> bool {
+    let place = flow.step(step);
+    let is_needed = limits.checks_successes || place.strict || !place.outputs.is_empty();
+    attempt.status == Some(RunStatus::Succeeded) && attempt.cancel.is_none() && !is_needed
 }
 
 /// Finds out what came of an unclear start (design 6, "Starting").

@@ -119,7 +119,12 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new(number: u64, epoch: u64, flow: Flow, newest_at: Timestamp, ahead_ms: i64) -> Self {
-        let limits = Limits { beat: Delay::from_secs(5), start_grace: Delay::from_secs(120), seed: 7 };
+        let limits = Limits {
+            beat: Delay::from_secs(5),
+            start_grace: Delay::from_secs(120),
+            checks_successes: true,
+            seed: 7,
+        };
         Self {
             number,
             epoch,
